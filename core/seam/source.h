@@ -23,6 +23,8 @@
  *   EXEMPLARS       labels and the series' exemplars in the range, ascending; series without one
  *                   are
  *                   left out
+ *   FORECAST        what SERIES_SAMPLES would read, as out->forecast, without reading it: one item
+ *                   for each tenant. It tells of that tenant's series alone
  *   LABEL_NAMES     distinct names, as out->text; LABEL_VALUES distinct values of query->label, as
  *                   out->text
  * Warnings (damaged data skipped) are texts in the cursor, read before close.
@@ -41,6 +43,7 @@ enum source_what {
 	SOURCE_SERIES_SAMPLES,
 	SOURCE_SERIES,
 	SOURCE_EXEMPLARS,
+	SOURCE_FORECAST,
 	SOURCE_LABEL_NAMES,
 	SOURCE_LABEL_VALUES
 };
@@ -85,6 +88,7 @@ struct source_query { /* borrowed by the cursor until close */
 	 */
 	bool (*keep)(void *arg, uint32_t tenant, struct labels labels);
 	void *keep_arg;
+	bool weigh; /* cursor->read is wanted, all of it */
 	void (*wake)(void *arg);
 	void *wake_arg;
 };
@@ -92,6 +96,29 @@ static inline uint32_t source_first_tenant(const struct source_query *q)
 {
 	return q->tenants_count ? q->tenants[0] : 0;
 }
+/*
+ * What a read is likely to bring. Series are EXACT, or of those looked at some may have nothing in
+ * the range (BOUNDS), or only some were looked at (SAMPLED); series_most is never too low. Samples
+ * are estimates, with those that late rows write over.
+ */
+enum source_sure {
+	SOURCE_EXACT,
+	SOURCE_BOUNDS,
+	SOURCE_SAMPLED
+};
+struct source_forecast {
+	enum source_sure sure;
+	uint64_t series, series_most;
+	uint64_t memory_samples, file_samples;
+	uint64_t memory_bytes, file_bytes; /* in which they stand, encoded */
+	uint64_t column;                   /* samples of the longest series that was looked at */
+	uint64_t files;                    /* that overlap */
+};
+/* What a cursor has read until now. */
+struct source_read {
+	uint64_t memory_samples, file_samples;
+	uint64_t memory_bytes, file_bytes; /* the first of these only with query->weigh */
+};
 struct source_item {
 	uint32_t tenant;
 	/*
@@ -101,6 +128,7 @@ struct source_item {
 	bool same_times;
 	struct labels labels;
 	struct sample_column col;
+	const struct source_forecast *forecast;
 	const struct exemplar *exemplars;
 	size_t exemplars_count;
 	const char *text;
@@ -124,6 +152,7 @@ struct source_cursor {
 	 * and the column of the item at hand. Whoever calls next() charges them.
 	 */
 	uint64_t memory;
+	struct source_read read;
 };
 struct source_cursor_ops {
 	enum source_state (*next)(struct source_cursor *c, struct source_item *out);

@@ -193,6 +193,7 @@ static void tell(struct federated *f)
 	f->base.memory = c->memory + f->bytes.len;
 	f->base.est_series = c->est_series;
 	f->base.est_samples = c->est_samples;
+	f->base.read = c->read;
 	f->base.warnings_count = c->warnings_count;
 	memcpy(f->base.warnings, c->warnings, sizeof(c->warnings));
 }
@@ -216,7 +217,7 @@ static enum source_state item(struct federated *f, struct source_item *out)
 		f->any = true;
 		if (bytes_equal(out->text, out->text_len, TENANTSRC_LABEL, LABEL_LEN))
 			return text(out, TENANTSRC_ORIGINAL, ORIGINAL_LEN);
-	} else if (f->asked->what != SOURCE_LABEL_VALUES) {
+	} else if (f->asked->what != SOURCE_LABEL_VALUES && f->asked->what != SOURCE_FORECAST) {
 		out->labels = labelled(f, out->labels, out->tenant);
 	}
 	return SOURCE_READY;

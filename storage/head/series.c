@@ -513,6 +513,77 @@ bool series_holds_more(const struct series *s, uint32_t n)
 	return run_holds_more(&live, n) || (frozen && run_holds_more(frozen, n));
 }
 
+/* Of n samples, evenly spread from lo to hi, those in the range. */
+static double spread(double n, int64_t lo, int64_t hi, int64_t t_min_ms, int64_t t_max_ms)
+{
+	int64_t from = lo > t_min_ms ? lo : t_min_ms, to = hi < t_max_ms ? hi : t_max_ms;
+	if (from > to)
+		return 0;
+	if ((from == lo && to == hi) || hi <= lo)
+		return n;
+	double inside = (n - 1) * (((double)to - (double)from) / ((double)hi - (double)lo));
+	return from == lo || to == hi ? inside + 1 : inside;
+}
+
+static double packs_about(const struct packs *p, int64_t t_min_ms, int64_t t_max_ms)
+{
+	uint32_t from = packs_seek(p, t_min_ms), to = packs_seek(p, t_max_ms);
+	if (!p->count || from == p->count || packs_at(p, from)->t_min_ms > t_max_ms)
+		return 0;
+	to = to == p->count ? to - 1 : to;
+	if (!from && to == p->count - 1 && packs_at(p, 0)->t_min_ms >= t_min_ms &&
+	    pack_t_max(packs_at(p, to)) <= t_max_ms)
+		return (double)p->rows;
+	const struct pack *a = packs_at(p, from), *z = packs_at(p, to);
+	double n = spread(a->count, a->t_min_ms, pack_t_max(a), t_min_ms, t_max_ms);
+	if (to > from)
+		n += spread(z->count, z->t_min_ms, pack_t_max(z), t_min_ms, t_max_ms);
+	return to > from + 1 ? n + (double)(to - from - 1) * (double)p->rows / p->count : n;
+}
+
+/* Rows are few, or go on by their step. */
+static double rows_within(const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < r->tail.count; i++) {
+		int64_t t = tail_t(&r->tail, r->t_last_ms, i);
+		n += t >= t_min_ms && t <= t_max_ms;
+	}
+	return n;
+}
+
+static double run_about(const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms, double *bytes)
+{
+	const struct pack *p = tail_pack(&r->tail);
+	const struct packs *full = packs_of(r);
+	const struct late *late = late_of(r);
+	double n = 0, all = (double)series_run_count(r);
+	double held = (double)(r->tail.bytes ? tail_bytes(&r->tail) : 0) + (double)full->bytes;
+	n += rows_within(r, t_min_ms, t_max_ms);
+	if (p)
+		n += spread(p->count, p->t_min_ms, pack_t_max(p), t_min_ms, t_max_ms);
+	n += packs_about(full, t_min_ms, t_max_ms);
+	if (late) {
+		held += (double)late->count * LATE_ROW;
+		n += spread(late->count, late_t_min(late), late_t_max(late), t_min_ms, t_max_ms);
+	}
+	if (r->more && r->more->extras)
+		held += (double)r->more->extras->bytes;
+	*bytes += all > 0 ? held * n / all : 0;
+	return n;
+}
+
+uint64_t series_about(const struct series *s, int64_t t_min_ms, int64_t t_max_ms, uint64_t *bytes)
+{
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	double b = 0, n = run_about(&live, t_min_ms, t_max_ms, &b);
+	if (frozen)
+		n += run_about(frozen, t_min_ms, t_max_ms, &b);
+	*bytes = (uint64_t)(b + 0.5);
+	return (uint64_t)(n + 0.5);
+}
+
 bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)
 {
 	struct series_run live = series_live(s);

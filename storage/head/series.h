@@ -131,6 +131,11 @@ MUST_CHECK enum err series_read(
  */
 MUST_CHECK enum err series_read_some(const struct series *s, int64_t *from_ms, int64_t t_max_ms,
     uint32_t n, struct column *out, bool *more);
+/*
+ * How many samples of it lie in the range, about, and in how many bytes they stand: from the bounds
+ * of packs and rows, nothing is decoded. All of what it holds: exact.
+ */
+uint64_t series_about(const struct series *s, int64_t t_min_ms, int64_t t_max_ms, uint64_t *bytes);
 /* Does it hold more than n samples, or what costs as much to read? */
 bool series_holds_more(const struct series *s, uint32_t n);
 /* Bounds of live and frozen together; false when memory holds no sample of it. */

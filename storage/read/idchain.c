@@ -75,6 +75,19 @@ static void old_add(struct idchain_old *o, uint32_t id, uint32_t hash)
 	*slot = (uint32_t)++o->count;
 }
 
+size_t idchain_old_labels(const struct idchain *c)
+{
+	size_t n = 0;
+	for (unsigned i = 0; c->old.tables && i < TABLES; i++)
+		n += c->old.tables[i].count;
+	return n;
+}
+
+bool idchain_knows_old(const struct idchain *c, struct labels ls)
+{
+	return c->old.tables && old_find(&c->old, hash_of(c, ls));
+}
+
 /* ---- series that leave memory ---- */
 
 static void gone_add(struct idchain *c, uint32_t id, uint32_t hash)

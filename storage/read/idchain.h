@@ -158,6 +158,9 @@ void idchain_done(struct idchain *c);
 void idchain_skip_active(struct idchain *c);
 /* Series to come, at most, as far as known: right when the choice is made and nothing is old. */
 size_t idchain_count(const struct idchain *c);
+/* Of the old ids: how many label sets they have, by their hashes; is one of them this? */
+size_t idchain_old_labels(const struct idchain *c);
+bool idchain_knows_old(const struct idchain *c, struct labels ls);
 /* Bytes held for old ids. */
 size_t idchain_memory(const struct idchain *c);
 /* Is something with a worker? Then it must not be closed. */

@@ -4,6 +4,7 @@
 
 #include "core/base/arena.h"
 #include "storage/read/exread.h"
+#include "storage/read/forecast.h"
 #include "storage/read/idchain.h"
 #include "storage/read/textset.h"
 #include "storage/read/unitread.h"
@@ -20,6 +21,7 @@ enum select_state {
 	SELECT_CHOOSING, /* series are being chosen */
 	SELECT_VALUES,   /* of a label are listed */
 	SELECT_FETCHING, /* exemplars of all series are looked for in files */
+	SELECT_FORECAST, /* nothing is read, but some is looked at */
 	SELECT_SERIES,   /* one after the other */
 	SELECT_LOADING,  /* units come from the disk */
 	SELECT_END,
@@ -56,7 +58,8 @@ struct select {
 	struct textset texts;
 	struct valuewalk values;
 	struct exread exemplars; /* when they are asked for */
-	struct work_task task;   /* to end it */
+	struct forecast *forecast;
+	struct work_task task; /* to end it */
 };
 
 static void wake(struct select *s)
@@ -81,6 +84,7 @@ static void destroy_now(struct select *s)
 	valuewalk_release(&s->values);
 	if (s->has_exemplars)
 		exread_release(&s->exemplars);
+	forecast_free(s->forecast);
 	mem_free(s);
 }
 
@@ -142,6 +146,16 @@ static void fetched(struct exread *x)
 		wake(s);
 }
 
+static void foreseen(void *arg)
+{
+	struct select *s = arg;
+	s->state = SELECT_FORECAST;
+	if (s->closed)
+		destroy(s);
+	else
+		wake(s);
+}
+
 /* The list of files of now; WAIT: their directories come, FAILED: s->units.err. */
 static enum unitread_got files_take(struct select *s)
 {
@@ -176,6 +190,12 @@ static enum err read_memory(struct select *s, size_t i, struct column *out)
 		return ERR_OK;
 	enum err err = series_read(series, s->query->t_min_ms, s->query->t_max_ms, out);
 	s->units.work += out->count;
+	s->base.read.memory_samples += out->count;
+	if (UNLIKELY(s->query->weigh)) {
+		uint64_t bytes;
+		(void)series_about(series, s->query->t_min_ms, s->query->t_max_ms, &bytes);
+		s->base.read.memory_bytes += bytes;
+	}
 	if (UNLIKELY(out->x != NULL))
 		s->units.work += out->count * WORK_HIST;
 	return err;
@@ -458,6 +478,8 @@ static enum source_state try_series(struct select *s, struct source_item *out)
 		return fail(s, err, s->units.err ? s->units.why : "samples in memory are damaged");
 	}
 	bool same = unitread_times_end(&s->units, &s->acc);
+	s->base.read.file_samples = s->units.samples;
+	s->base.read.file_bytes = s->units.bytes;
 	if (!s->acc.count)
 		return SOURCE_END;
 	if (UNLIKELY(q->what != SOURCE_SERIES_SAMPLES))
@@ -532,8 +554,31 @@ static enum source_state chosen(struct select *s)
 	s->base.est_series = idchain_count(&s->chain);
 	take_warnings(s);
 	note_memory(s);
-	s->state = walk ? SELECT_VALUES : s->has_exemplars ? SELECT_FETCHING : SELECT_SERIES;
+	s->state = walk                         ? SELECT_VALUES
+	    : s->has_exemplars                  ? SELECT_FETCHING
+	    : s->query->what == SOURCE_FORECAST ? SELECT_FORECAST
+	                                        : SELECT_SERIES;
 	return SOURCE_AGAIN;
+}
+
+/* Memory here, files on a worker; then the one item. */
+static enum source_state forecast_step(struct select *s, struct source_item *out)
+{
+	if (s->forecast && s->forecast->over) {
+		s->state = SELECT_END;
+		out->labels = (struct labels){ .len = 0 };
+		out->forecast = &s->forecast->told;
+		return SOURCE_READY;
+	}
+	enum unitread_got got = files_take(s);
+	if (got != UNITREAD_ALL)
+		return got == UNITREAD_WAIT ? SOURCE_WAIT : fail(s, s->units.err, s->units.why);
+	take_warnings(s);
+	s->forecast = forecast_make(&s->chain, &s->units);
+	if (!forecast_begin(s->forecast, foreseen, s))
+		return SOURCE_AGAIN;
+	s->state = SELECT_LOADING;
+	return SOURCE_WAIT;
 }
 
 /* Exemplars in files, some in each step. */
@@ -590,6 +635,8 @@ static enum source_state select_next(struct source_cursor *c, struct source_item
 		break;
 	case SELECT_FETCHING:
 		return fetch_step(s);
+	case SELECT_FORECAST:
+		return forecast_step(s, out);
 	case SELECT_SERIES:
 		st = series_step(s, out);
 		break;

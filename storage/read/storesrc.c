@@ -22,7 +22,8 @@ struct several {
 	struct source_cursor base;
 	struct shard *shard;
 	const struct source_query *query;
-	size_t at; /* whose turn it is */
+	size_t at;               /* whose turn it is */
+	struct source_read read; /* by those before */
 	struct one {
 		struct source_query query;
 		struct source_cursor *cursor; /* stays until the end: warnings are its texts */
@@ -77,6 +78,11 @@ static void one_tell(struct several *s, const struct source_cursor *c)
 	s->base.memory = c->memory;
 	s->base.est_series = c->est_series;
 	s->base.est_samples = c->est_samples;
+	s->base.read = s->read;
+	s->base.read.memory_samples += c->read.memory_samples;
+	s->base.read.memory_bytes += c->read.memory_bytes;
+	s->base.read.file_samples += c->read.file_samples;
+	s->base.read.file_bytes += c->read.file_bytes;
 }
 
 /* Its warnings stand behind those of the tenants before. */
@@ -85,6 +91,7 @@ static void one_over(struct several *s, const struct source_cursor *c)
 	for (unsigned i = 0; i < c->warnings_count; i++)
 		if (s->base.warnings_count < COUNT_OF(s->base.warnings))
 			s->base.warnings[s->base.warnings_count++] = c->warnings[i];
+	s->read = s->base.read;
 	s->at++;
 }
 

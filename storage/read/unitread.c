@@ -771,6 +771,7 @@ static enum have add_floats(struct unitread *u, struct unitread_file *f, struct 
 	}
 	m->at++;
 	u->samples += now.n;
+	u->bytes += e->values_len + e->times_len;
 	return HAVE_YES;
 }
 
@@ -791,6 +792,7 @@ static enum have add_whole(struct unitread *u, struct unitread_file *f, struct u
 		return HAVE_BAD;
 	}
 	u->samples += e->count;
+	u->bytes += e->values_len + e->times_len;
 	if (UNLIKELY(acc->x != NULL)) /* a byte of histograms takes as long as a float */
 		u->work += e->values_len;
 	trim(u, acc, from);

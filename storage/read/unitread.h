@@ -110,8 +110,8 @@ struct unitread {
 	void (*woken)(struct unitread *u);
 	char warnings[UNITREAD_WARNINGS_MAX][320];
 	unsigned warnings_count;
-	uint64_t samples; /* decoded so far */
-	enum err err;     /* a read failed that says nothing of the file: the cursor ends with it */
+	uint64_t samples, bytes; /* decoded so far, and what of */
+	enum err err; /* a read failed that says nothing of the file: the cursor ends with it */
 	char why[320];
 };
 void unitread_init(struct unitread *u, struct shard *sh, int64_t t_min_ms, int64_t t_max_ms,

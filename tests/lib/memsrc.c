@@ -46,6 +46,8 @@ struct cursor {
 	size_t names_count, names_cap;
 	bool names_made;
 	struct sample_column before; /* of the item before; count 0: none */
+	struct source_forecast forecast;
+	bool foretold;
 };
 
 static unsigned src_shards(struct source *s)
@@ -164,6 +166,30 @@ static enum source_state next_series(struct cursor *c, struct source_item *out)
 	return SOURCE_END;
 }
 
+/* It knows all there is. */
+static enum source_state forecast(struct cursor *c, struct source_item *out)
+{
+	const struct source_query *q = c->query;
+	struct source_forecast *f = &c->forecast;
+	if (c->foretold)
+		return SOURCE_END;
+	for (size_t i = 0; i < c->shard->count; i++) {
+		const struct series *se = &c->shard->series[i];
+		struct sample_column col = cut(se, q);
+		if (!col.count ||
+		    matcher_labels(q->matchers, q->matchers_count, se->labels) != REX_YES)
+			continue;
+		f->series++;
+		f->memory_samples += col.count;
+		f->memory_bytes += col.count * (uint64_t)16;
+		f->column = col.count > f->column ? col.count : f->column;
+	}
+	f->series_most = f->series;
+	c->foretold = true;
+	*out = (struct source_item){ .forecast = f };
+	return SOURCE_READY;
+}
+
 static enum source_state cur_next(struct source_cursor *sc, struct source_item *out)
 {
 	struct cursor *c = CONTAINER_OF(sc, struct cursor, cursor);
@@ -184,7 +210,10 @@ static enum source_state cur_next(struct source_cursor *sc, struct source_item *
 		return SOURCE_ERROR;
 	}
 	bool names = c->query->what == SOURCE_LABEL_NAMES || c->query->what == SOURCE_LABEL_VALUES;
-	enum source_state s = names ? next_name(c, out) : next_series(c, out);
+	enum source_state s = names             ? next_name(c, out)
+	    : c->query->what == SOURCE_FORECAST ? forecast(c, out)
+	                                        : next_series(c, out);
+	c->cursor.read.memory_samples += s == SOURCE_READY ? out->col.count : 0;
 	c->items += s == SOURCE_READY;
 	return s;
 }

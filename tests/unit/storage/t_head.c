@@ -260,7 +260,40 @@ static void far_apart_times(void)
 		good = col.t_ms[i] == t[i] && col.v[i] == (double)i;
 	int64_t lo, hi;
 	good = good && series_bounds(&s, &lo, &hi) && lo == t[0] && hi == INT64_MAX;
+	uint64_t bytes;
+	good = good && series_about(&s, INT64_MIN, INT64_MAX, &bytes) == COUNT_OF(t) && bytes > 0;
 	tap_ok(good, "times further apart than 49 days, up to the ends of int64, are kept");
+	series_release(&s, mem, &st);
+	column_release(&col);
+	slab_free(mem);
+}
+
+/* Rows at a step, some of them late: how many lie in a part, without a look at them. */
+static void a_part_is_counted(void)
+{
+	struct slab *mem = slab_create();
+	struct series_stats st = { 0 };
+	struct series s = { .t_newest_ms = INT64_MIN };
+	struct column col = { 0 };
+	uint64_t bytes, whole;
+	unsigned wrong = 0, bounds = 0;
+	for (int64_t i = 0; i < 5000; i++)
+		if (i % 10 != 3)
+			series_put(&s, mem, &st, i * 1000, (double)(i * i % 977));
+	for (int64_t i = 4003; i < 5000; i += 10)
+		series_put(&s, mem, &st, i * 1000, 1);
+	tap_ok(series_about(&s, 0, INT64_MAX, &whole) == 4600 && whole > 1000,
+	    "all that it holds is counted exactly, in %d bytes", (int)whole);
+	for (int64_t from = -500; from < 5000000; from += 77777) {
+		for (int64_t to = from; to < from + 2000000; to += 99999) {
+			CHECK(!series_read(&s, from, to, &col));
+			uint64_t n = series_about(&s, from, to, &bytes);
+			uint64_t d = n > col.count ? n - col.count : col.count - n;
+			wrong += d > 3 + col.count / 20;
+			bounds += bytes > whole;
+		}
+	}
+	tap_ok(!wrong && !bounds, "parts are, about: %u are wrong", wrong);
 	series_release(&s, mem, &st);
 	column_release(&col);
 	slab_free(mem);
@@ -907,6 +940,7 @@ int main(void)
 #ifndef KYMO_SHARP
 	a_large_stock_goes_in_parts();
 #endif
+	a_part_is_counted();
 	late_takes_many();
 	bool good = true;
 	for (int i = 0; i < 10; i++)
