@@ -68,7 +68,10 @@ struct api_conf {
 	 */
 	void (*flags_each)(const void *flags,
 	    void (*fn)(void *arg, const char *name, const char *value), void *arg);
-	const void *flags;
+	/* Those alone that were changed, of flags_said. */
+	void (*flags_changed)(const void *said,
+	    void (*fn)(void *arg, const char *name, const char *value), void *arg);
+	const void *flags, *flags_said;
 };
 
 /* Somebody asks for a reload (POST /-/reload). The asker's until done, on its loop. */

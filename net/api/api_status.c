@@ -102,11 +102,18 @@ static void one_flag(void *arg, const char *name, const char *value)
 void api_status_flags(struct req *r)
 {
 	const struct api_conf *o = api_conf(r);
+	struct urlq u;
+	if (!param_parse(r, &u))
+		return;
 	struct buf b = begun();
 	struct flag_list l = { .b = &b };
 	buf_add_str(&b, "{");
-	if (o->flags_each)
+	if (!strcmp(urlq_get(&u, "changed", NULL), "1")) {
+		if (o->flags_changed)
+			o->flags_changed(o->flags_said, one_flag, &l);
+	} else if (o->flags_each) {
 		o->flags_each(o->flags, one_flag, &l);
+	}
 	buf_add_str(&b, "}");
 	finish(r, &b);
 }

@@ -15,6 +15,7 @@
 #include "net/api/api_relabel.h"
 #include "net/api/api_rules.h"
 #include "net/api/api_status.h"
+#include "net/api/api_tenants.h"
 #include "net/api/apidoc.h"
 #include "net/api/doctor.h"
 #include "net/recv/grpc_otlp.h"
@@ -230,7 +231,9 @@ static const struct route rows[] = {
 	{ GET_HEAD, "/api/v1/status/config",                api_status_config,       ROUTE_JSON,                 0, NULL, 0, ROLE_ADMIN,
 	  DOC(STATUS, "The configuration.", "200 an object with YAML in it", "", NONE) },
 	{ GET_HEAD, "/api/v1/status/flags",                 api_status_flags,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
-	  DOC(STATUS, "Flags with the values in force, some under Prometheus' names, too.", "200 an object of texts", "", NONE) },
+	  DOC(STATUS, "Flags with the values in force, some under Prometheus' names, too.", "200 an object of texts", "", P("changed", PARAM_TEXT, false, "`1`: only those that the command line or the configuration changed, as they said it")) },
+	{ GET_HEAD, "/api/v1/status/tenants",               api_tenants,             ROUTE_JSON | ROUTE_WHO,     0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "Who asks, with which roles, and the tenants it may read: their limits, and figures since the start.", "200 an object with a list of tenants", "400", P("limit", PARAM_COUNT, false, "tenants at most, 1 to 10,000 (100), those with most series")) },
 	{ GET_HEAD, "/api/v1/status/runtimeinfo",           api_status_runtimeinfo,  ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "When, where and how the process runs, and where its own metrics are (selfMetrics; not with --no-self-metrics).", "200 an object", "", NONE) },
 	{ REQ_GET,  "/api/v1/status/tsdb",                  api_status_tsdb,         ROUTE_JSON,                 0, NULL, 0, ROLE_READ,

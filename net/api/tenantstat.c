@@ -95,6 +95,14 @@ void tenantstat_kept(struct tenantstat *t, uint32_t tenant, uint64_t kept, uint6
 	tally_add(t->counts[FIGURE_STEPS_KEPT], tenant, kept);
 }
 
+void tenantstat_of(const struct tenantstat *t, uint32_t tenant, struct tenantfigures *out)
+{
+	*out = (struct tenantfigures){ .stored = tally_get(t->counts[FIGURE_STORED], tenant),
+		.refused = tally_get(t->counts[FIGURE_REFUSED], tenant),
+		.queries = tally_get(t->counts[FIGURE_QUERIES], tenant),
+		.query_us = tally_get(t->counts[FIGURE_QUERY_US], tenant) };
+}
+
 /* ---- rows ---- */
 
 static void row_fill(const struct tenantstat *t, const struct store *st, uint32_t id, struct row *row)

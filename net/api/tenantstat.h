@@ -24,6 +24,10 @@ void tenantstat_wrote(struct tenantstat *t, uint32_t tenant, uint64_t stored, ui
 void tenantstat_asked(struct tenantstat *t, uint32_t tenant, uint64_t took_ns);
 /* So many steps of a range query were kept from before, of so many that it had. */
 void tenantstat_kept(struct tenantstat *t, uint32_t tenant, uint64_t kept, uint64_t steps);
+struct tenantfigures {
+	uint64_t stored, refused, queries, query_us;
+};
+void tenantstat_of(const struct tenantstat *t, uint32_t tenant, struct tenantfigures *out);
 /* Rows of the text exposition format. */
 void tenantstat_put(const struct tenantstat *t, const struct store *st, struct buf *out);
 /* The families of them. */

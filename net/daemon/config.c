@@ -272,6 +272,12 @@ static void each_flag(
 	flags_each(flags, fn, arg);
 }
 
+static void each_changed(
+    const void *said, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+	flags_each_changed(said, fn, arg);
+}
+
 /* May others than this machine do everything? */
 static bool is_open(const struct config *c)
 {
@@ -305,7 +311,9 @@ void config_settle(struct config *c, unsigned loops)
 		.yaml = (const char *)c->_shown.data,
 		.yaml_len = c->_shown.len,
 		.flags_each = each_flag,
-		.flags = &c->flags };
+		.flags_changed = each_changed,
+		.flags = &c->flags,
+		.flags_said = &c->said };
 }
 
 static const char *kept_text(struct config *c, const char *text)

@@ -72,5 +72,8 @@ const char *flags_features(void);
 /* Every flag with its value, for /api/v1/status/flags: fn(arg, name, value). */
 void flags_each(
     const struct flags *f, void (*fn)(void *arg, const char *name, const char *value), void *arg);
+/* The same of those alone that command line or configuration have changed. said: settled. */
+void flags_each_changed(const struct flags *said,
+    void (*fn)(void *arg, const char *name, const char *value), void *arg);
 
 #endif

@@ -103,6 +103,28 @@ void flags_each(
 	each_of_prometheus(f, fn, arg);
 }
 
+void flags_each_changed(
+    const struct flags *said, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+	struct flags usual;
+
+	flags_default(&usual);
+	if (said->ooo_window_ms == said->retention_ms) /* goes with it: no change of its own */
+		usual.ooo_window_ms = said->ooo_window_ms;
+	flags_settle(&usual);
+	usual.route_prefix = "/";
+	for (size_t i = 0; i < flags_count; i++) {
+		const struct flag *row = &flags_table[i];
+		char text[VALUE_MAX] = "", other[VALUE_MAX] = "";
+
+		if (flag_is_order(row))
+			continue;
+		const char *value = flag_value(said, row, text);
+		if (strcmp(value, flag_value(&usual, row, other)) != 0)
+			fn(arg, row->name, value);
+	}
+}
+
 static void help_row(struct buf *out, const struct flag *row)
 {
 	char head[VALUE_MAX], usual[VALUE_MAX];

@@ -28,6 +28,8 @@ static void challenge(const struct porter_loop *pl, struct req *r, bool wrong_to
 {
 	bool users = ident_count(pl->set, IDENT_USER);
 	bool bearer = ident_count(pl->set, IDENT_TOKEN) || ident_count(pl->set, IDENT_OIDC);
+	/* A page's script has a dialog of its own; for Basic browsers would open theirs over it. */
+	users = users && !req_header(r, "x-requested-with", NULL);
 	if (bearer || !users)
 		req_answer_field(r, "www-authenticate", "Bearer realm=\"" CHALLENGE_NAME "\"%s",
 		    wrong_token ? ", error=\"invalid_token\"" : "");
@@ -107,6 +109,8 @@ static enum req_step enter(struct porter_loop *pl, struct req *r, const struct p
 		return step;
 	count(f->ident->kind);
 	r->roles = f->roles;
+	if (UNLIKELY(r->route->flags & ROUTE_WHO))
+		r->who_reads = porter_reads(pl, r, f);
 	/* The set may have been replaced while it waited. */
 	r->identity =
 	    r->identify || f->bearer ? arena_strndup(&r->arena, f->name, strlen(f->name)) : f->name;

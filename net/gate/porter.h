@@ -12,7 +12,8 @@
  *   DD-Api-Key, api_key     such a token, without an Authorization
  *
  * What is shown is what counts: a wrong token is 401, also where a certificate would have done.
- * 401 says what may be shown (WWW-Authenticate), 403 what was missing: a role, or a tenant.
+ * 401 says what may be shown (WWW-Authenticate), 403 what was missing: a role, or a tenant. Basic
+ * is not said to a page's script (X-Requested-With), which has a dialog of its own.
  *
  * Tenants. Who names none works in its own. X-Scope-OrgID, and THANOS-TENANT as well, name one, or
  * several to read of ("a|b"). The own one may be named by everybody. Another one may be read when

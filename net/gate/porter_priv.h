@@ -62,4 +62,8 @@ enum req_step porter_refuse(struct porter_loop *pl, struct req *r, enum denial w
 /* Whose data it is about; sets the request's tenant and tenants, or waits, or refuses. */
 enum req_step porter_tenant(struct porter_loop *pl, struct req *r, const struct porter_face *f);
 
+/* The names of those it may read, for req.who_reads, copied into the request's arena. */
+const struct req_reads *porter_reads(
+    const struct porter_loop *pl, struct req *r, const struct porter_face *f);
+
 #endif

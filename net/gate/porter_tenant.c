@@ -95,6 +95,21 @@ static enum req_step not_its_own(
 	    r->route->role == ROLE_READ ? "" : " (only trusted identities choose where)");
 }
 
+const struct req_reads *porter_reads(
+    const struct porter_loop *pl, struct req *r, const struct porter_face *f)
+{
+	struct req_reads *out = arena_zalloc(&r->arena, sizeof *out);
+	out->count = face_tenants(f);
+	out->any = f->ident->any_tenant;
+	const char **names = arena_array(&r->arena, out->count, sizeof *names);
+	for (size_t i = 0; i < out->count; i++) {
+		const char *name = face_tenant(pl, f, i);
+		names[i] = arena_strndup(&r->arena, name, strlen(name));
+	}
+	out->tenants = names;
+	return out;
+}
+
 /* ---- ids ---- */
 
 static uint32_t find_id(struct porter_loop *pl, const char *name, size_t len)

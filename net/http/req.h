@@ -59,6 +59,13 @@ struct req_told {
 	uint64_t took_ns;             /* from its head to its end */
 };
 
+/* Whose data who asks may read, by naming them: of routes with ROUTE_WHO. */
+struct req_reads {
+	const char *const *tenants; /* names, its own first */
+	size_t count;
+	bool any; /* and every other one */
+};
+
 struct asset;
 struct conn_peer;
 struct req;
@@ -108,10 +115,11 @@ struct req {
 	uint32_t tenant;         /* whose data it writes; reads, when it reads of one only */
 	const uint32_t *tenants; /* whose data it reads, in the order of their names */
 	size_t tenants_count;
-	unsigned roles;       /* of enum role (router.h), ORed */
-	const char *identity; /* its name, for logs; "" = none */
-	void *identify;       /* of net/gate, while it waits for an answer to who this is */
-	void *ctx;            /* srv_opts.ctx: the program around the handlers */
+	unsigned roles;                    /* of enum role (router.h), ORed */
+	const char *identity;              /* its name, for logs; "" = none */
+	const struct req_reads *who_reads; /* NULL without identities */
+	void *identify; /* of net/gate, while it waits for an answer to who this is */
+	void *ctx;      /* srv_opts.ctx: the program around the handlers */
 	const struct route *route;
 	enum req_method method;
 	const char *path; /* percent-decoded */

@@ -59,6 +59,7 @@ enum route_flags {
 	 * both tell caches so (Vary).
 	 */
 	ROUTE_PAGED = 1024,
+	ROUTE_WHO = 2048, /* wants req.who_reads */
 };
 
 /* What an identity may do; a bit each (net/gate). */

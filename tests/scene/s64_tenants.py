@@ -166,8 +166,8 @@ CASES[HEALTH + "Watch"] = [("STREAM", b"")]
 for version in ("v1", "v1alpha"):
     CASES[f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"] = [("STREAM", field(7, b"*"))]
 for path in ("/api/v1/targets/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools", "/api/v1/alertmanagers", "/api/v1/notifications",
-             "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay", "/api/v1/status/doctor",
-             "/-/healthy", "/metrics", "/version", "/health", "/", "/graph", "/favicon.ico", "/api", "/api/v1/openapi.json", "/api/v1/openapi.yaml"):
+             "/api/v1/status/buildinfo", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tenants", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb/blocks", "/api/v1/status/walreplay", "/api/v1/status/doctor",
+             "/-/healthy", "/metrics", "/version", "/health", "/", "/graph", "/favicon.ico", "/cardinality", "/live", "/doctor", "/status", "/help", "/help/<page>", "/ui/*", "/api", "/api/v1/openapi.json", "/api/v1/openapi.yaml"):
     CASES[path] = [("GET", "")]
 for path in ("/api/v1/admin/tsdb/flush", "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot", "/-/reload", "/-/quit"):
     CASES[path] = [("POST", "")]
@@ -197,7 +197,7 @@ def call(who, path, kind, message):
 ok(len(rows) >= 38, f"{len(rows)} routes")
 missing = [p for p in rows if p not in CASES]
 ok(not missing, f"each has a case: without one {missing}")
-VOLATILE = re.compile(rb'"serverTime":"[^"]*"|newest accepted [-0-9]+ [:0-9]+')  # the clock
+VOLATILE = re.compile(rb'"serverTime":"[^"]*"|newest accepted [-0-9]+ [:0-9]+|"samplesStored":[-.a-zA-Z0-9":,]*"querySeconds":[.0-9]+')  # the clock; what it has done itself
 
 
 def settled(path, text):
@@ -242,6 +242,27 @@ told = [c for c, (_, _, t) in nobody.items() if b"acme" in t or b"i59" in t or b
 ok(not told, f"who has nothing is told nothing of the one: {told}")
 ok(b'"data":[]' in nobody["/api/v1/series 0"][2] and b'"result":[]' in nobody["/api/v1/query 0"][2] and b'"numSeries":0' in nobody["/api/v1/status/tsdb 0"][2], "it has no series")
 
+# --- who asks, and what it may read ---
+def may_read(who, org=None):
+    data = json.loads(ask(who, "GET", "/api/v1/status/tenants", org=org)[1])["data"]
+    return data["identity"], data["roles"], data["anyTenant"], {t["name"]: t for t in data["tenants"]}
+
+
+name, roles, anyone, rows_of = may_read("acme")
+ok(name == "acme" and roles == ["write", "read"] and not anyone and list(rows_of) == ["acme"], f"an identity is told of itself and its tenant: {name} {roles} {rows_of}")
+t = rows_of["acme"]
+ok(t["series"] == LIMIT and t["samplesStored"] >= 2 * LIMIT and t["samplesRefused"] > 0 and t["queries"] > 10 and t["limits"]["series"] == LIMIT, f"with its figures and limits: {t}")
+t = may_read("zeta")[3]["zeta"]
+ok(t["series"] == 0 and t["samplesStored"] == 0 and "series" not in t["limits"], f"one that nobody has written to has zeros: {t}")
+t = may_read("small")[3]["small"]
+ok(t["limits"]["series"] == 5 and t["limits"]["out_of_order_window"] == "1h", f"limits are as the configuration has them: {t}")
+_, _, anyone, rows_of = may_read("gate")
+ok(anyone and list(rows_of)[0] == "default" and rows_of["acme"]["series"] == LIMIT, f"who may read all is told of all, its own first: {list(rows_of)}")
+ok(list(may_read("gate", "acme")[3]) == list(rows_of), "also while it asks for another one")
+ok(ask("admin", "GET", "/api/v1/status/tenants")[0] == 403, "who may not read is told nothing")
+ok([ask("gate", "GET", f"/api/v1/status/tenants?limit={n}")[0] for n in ("0", "1", "x", "10001")] == [400, 200, 400, 400], "a limit is a number")
+ok(len(json.loads(ask("gate", "GET", "/api/v1/status/tenants?limit=1")[1])["data"]["tenants"]) == 1, "which holds")
+
 # --- the other one becomes large ---
 ok(push("zeta", same(1000))[0] == 204, "the other has the same series, with other values")
 for part in range(4):
@@ -258,7 +279,7 @@ def asked(c, word):
     return path.endswith("/top_queries") or word in urllib.parse.unquote(str(CASES[path][int(n)]))
 
 
-told = [c for c, (_, _, t) in full.items() for w in ("zeta", "hidden") if w.encode() in t and not asked(c, w)]
+told = [c for c, (_, _, t) in full.items() for w in ("zeta", "hidden") if w.encode() in t.replace(b"aria-hidden", b"") and not asked(c, w)]
 ok(not told, f"no answer names the other or what is its: {told}")
 
 # --- deletion is of the asker's tenant ---

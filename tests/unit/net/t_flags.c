@@ -19,6 +19,11 @@ static enum err parse(int argc, const char **argv)
  parse((int)COUNT_OF(((const char *[]){ "kymod", __VA_ARGS__ })),                                  \
      (const char *[]){ "kymod", __VA_ARGS__ })
 
+static void add_flag(void *arg, const char *name, const char *value)
+{
+	buf_printf(arg, "%s=%s;", name, value);
+}
+
 static void count_flag(void *arg, const char *name, const char *value)
 {
 	(void)value;
@@ -201,6 +206,23 @@ int main(void)
 	    "2d is a duration, and the window of late samples goes with it");
 	flags_each(&f, count_flag, &seen);
 	tap_ok(seen == 1, "each flag is listed once");
+	struct buf changed;
+	buf_init(&changed);
+	f.route_prefix = "/"; /* as net/daemon/config.c settles it */
+	flags_each_changed(&f, add_flag, &changed);
+	tap_is_str((buf_add_u8(&changed, 0), (const char *)changed.data), "retention=2d;",
+	    "what was changed is listed, not what goes with it");
+	buf_clear(&changed);
+	tap_ok(!PARSE("--retention=2d", "--out-of-order-window=1h", "--web.enable-lifecycle",
+	           "--listen=127.0.0.1:1", "--query.timeout=2m"),
+	    "some more, one as it is anyway");
+	f.route_prefix = "/";
+	flags_each_changed(&f, add_flag, &changed);
+	tap_is_str((buf_add_u8(&changed, 0), (const char *)changed.data),
+	    "listen=127.0.0.1:1;out-of-order-window=1h;retention=2d;web.enable-lifecycle=true;",
+	    "that one is not");
+	buf_release(&changed);
+	tap_ok(!PARSE("--retention", "2d"), "as before");
 	char shards[SHARDS_TEXT] = "";
 	flags_each(&f, keep_shards, shards);
 	tap_ok(!strcmp(shards, "16"), "a default is listed as what it means: %s", shards);

@@ -562,6 +562,10 @@ static void users(void)
 	tap_is_str(httpcli_field(&a, "www-authenticate"), "Basic realm=\"kymo\", charset=\"UTF-8\"",
 	    "browsers ask for a password");
 	httpcli_free(&a);
+	a = ask("GET", "/read", "X-Requested-With: fetch\r\n");
+	tap_is_str(httpcli_field(&a, "www-authenticate"), "Bearer realm=\"kymo\"",
+	    "but not where a page's script asks, which does so itself");
+	httpcli_free(&a);
 	/* A new configuration changes what it changes, and nothing else costs a second check. */
 	struct ident_set *next = use(&c);
 	ident_set_free(s);
