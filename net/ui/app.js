@@ -19,7 +19,7 @@
  */
 import {base} from "./lib/ask.js";
 import {h, put, say} from "./lib/dom.js";
-import {settings, onSettings, startShell, markView} from "./shell.js";
+import {settings, learn, onSettings, startShell, markView} from "./shell.js";
 
 const NAMES = ["query", "cardinality", "live", "doctor", "status", "help"];
 const root = document.getElementById("view");
@@ -155,4 +155,4 @@ startShell({
 	go,
 	back: () => now?.view?.back ? now.view.back() : showHere(),
 });
-showHere();
+showHere().finally(learn);

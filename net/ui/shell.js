@@ -2,8 +2,8 @@
  * shell - what stands around every view: settings, the tools of the header, dialogs, keys, and the banner of a server
  * that does not answer. app starts it once.
  */
-import {askText, basic, bearer, isSignedIn, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
-import {h, put, say} from "./lib/dom.js";
+import {ask, askText, basic, bearer, authorizationNow, isSignedIn, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
+import {h, put, say, svg} from "./lib/dom.js";
 import {load, onStored, store} from "./lib/keep.js";
 
 const USUAL = {theme: "auto", zone: "local", tenant: ""};
@@ -103,12 +103,13 @@ const signInForm = (close, why) => {
 		if (!value)
 			return put(error, byName.hidden ? "Which token?" : "Which user?");
 		button.disabled = true;
+		const before = authorizationNow();
 		setAuthorization(value);
 		const refusal = await refused();
 		button.disabled = false;
 		if (!refusal)
 			return close("in");
-		setAuthorization(null);
+		setAuthorization(before);
 		put(error, refusal.status === 401 ? "The server does not take it." : refusal.message);
 	};
 	setTimeout(() => pick(how));
@@ -122,57 +123,112 @@ const signInForm = (close, why) => {
 
 const signIn = async (error) => {
 	const done = await dialog("Sign in", (close) => signInForm(close, error?.message)) === "in";
-	if (done)
+	if (done) {
 		say("Signed in");
-	drawTools();
+		learn();
+	}
 	return done;
 };
 
 const signOut = () => {
 	setAuthorization(null);
-	drawTools();
 	say("Signed out");
+	learn();
 	app.back();
 };
 
 /* ---- settings ---- */
 
-const tenantForm = () => {
-	const input = h("input", {type: "text", value: settings.tenant, spellcheck: "false", autocomplete: "off", "aria-describedby": "tenant-help"});
-	const set = () => {
-		if (input.value.trim() !== settings.tenant) {
-			setSetting("tenant", input.value.trim());
+/* What the server says of who asks (api/v1/status/tenants); null: not known, or nobody who may read. */
+let who = null;
+
+/* A tenant that this browser has kept and that who asks may not read is let go, or nothing could be seen. */
+export const learn = async () => {
+	const look = async () => (await ask("api/v1/status/tenants", null, {quiet: true})).data;
+	try {
+		who = await look();
+	} catch (e) {
+		who = null;
+		if (e.status === 403 && settings.tenant) {
+			const kept = settings.tenant;
+			setTenant("");
+			try {
+				who = await look();
+				setSetting("tenant", "");
+				say(`Tenant ${kept} may not be read: back to your own`);
+				app.back();
+			} catch {
+				setTenant(kept);
+			}
+		}
+	}
+	drawTools();
+};
+
+const tenantNames = () => who?.tenants.map((t) => t.name) ?? [];
+const ownTenant = () => tenantNames()[0] ?? "default";
+
+const tenantForm = (close) => {
+	if (who && !who.identities)
+		return null;
+	if (who && tenantNames().length === 1 && !settings.tenant && !who.anyTenant)
+		return h("p", null, h("span", {class: "k-dim"}, "Tenant "), ownTenant());
+	const input = h("input", {type: "text", value: settings.tenant, placeholder: ownTenant(), spellcheck: "false", autocomplete: "off", list: "tenants",
+		"aria-describedby": "tenant-help"});
+	const submit = (e) => {
+		e.preventDefault();
+		close("");
+		const name = input.value.trim() === ownTenant() ? "" : input.value.trim();
+		if (name !== settings.tenant) {
+			setSetting("tenant", name);
 			app.back();
 		}
 	};
-	return h("div", {class: "k-fields"}, h("label", null, "Tenant (X-Scope-OrgID)", input),
-		h("p", {class: "k-dim", id: "tenant-help"}, "Empty: that of who is signed in. Several: a|b. Without identities there is one."),
-		h("button", {type: "button", class: "k-button", onclick: set}, "Use this tenant"));
+	return h("form", {class: "k-fields", onsubmit: submit}, h("label", null, "Tenant", input),
+		h("datalist", {id: "tenants"}, tenantNames().map((value) => h("option", {value}))),
+		h("p", {class: "k-dim", id: "tenant-help"}, "Several to read at once: a|b. Empty: your own."),
+		h("button", {class: "k-button"}, "Use it"));
 };
+
+const whoText = () => who?.identities ? `${who.identity || "anonymous"} (${who.roles.join(", ")})` : null;
 
 const openSettings = () => dialog("Settings", (close) => [
 	choice("theme", "Colors", settings.theme, [["auto", "as the system"], ["light", "light"], ["dark", "dark"]], (v) => setSetting("theme", v)),
 	choice("zone", "Times", settings.zone, [["local", "of this browser"], ["utc", "UTC"]], (v) => setSetting("zone", v)),
-	tenantForm(),
-	h("div", {class: "k-row"}, isSignedIn()
-		? h("button", {type: "button", class: "k-button", onclick: () => { close(""); signOut(); }}, "Sign out")
-		: h("button", {type: "button", class: "k-button", onclick: async () => { close(""); if (await signIn()) app.back(); }}, "Sign in"),
-	h("button", {type: "button", class: "k-button", onclick: () => { close(""); openKeys(); }}, "Keys")),
+	whoText() ? h("p", null, h("span", {class: "k-dim"}, "You are "), whoText()) : null,
+	tenantForm(close),
+	h("div", {class: "k-row"},
+		isSignedIn() ? h("button", {type: "button", class: "k-button", onclick: () => { close(""); signOut(); }}, "Sign out") : null,
+		h("button", {type: "button", class: "k-button", onclick: async () => { close(""); if (await signIn()) app.back(); }}, isSignedIn() ? "Sign in as another" : "Sign in"),
+		h("button", {type: "button", class: "k-button", onclick: () => { close(""); openKeys(); }}, "Keys")),
 ], {class: "k-dialog-side"});
+
+const ICONS = {
+	auto: ["M10 2.500a7.500 7.500 0 1 0 0 15z", "M10 2.500a7.500 7.500 0 0 1 0 15"],
+	light: [null, "M10 6.500a3.500 3.500 0 1 0 0 7a3.500 3.500 0 0 0 0-7M10 1.500v2M10 16.500v2M1.500 10h2M16.500 10h2M4 4l1.400 1.400M14.600 14.600L16 16M4 16l1.400-1.400M14.600 5.400L16 4"],
+	dark: ["M16.500 12.200A7 7 0 0 1 7.800 3.500a7 7 0 1 0 8.700 8.700z", null],
+	settings: [null, "M3 5h6M13 5h4M3 10h2M9 10h8M3 15h8M15 15h2M9 5a2 2 0 1 0 4 0a2 2 0 0 0-4 0M5 10a2 2 0 1 0 4 0a2 2 0 0 0-4 0M11 15a2 2 0 1 0 4 0a2 2 0 0 0-4 0"],
+};
+const icon = (name) => svg("svg", {viewBox: "0 0 20 20", width: 18, height: 18, "aria-hidden": "true"},
+	ICONS[name][0] ? svg("path", {d: ICONS[name][0], fill: "currentColor"}) : null,
+	ICONS[name][1] ? svg("path", {d: ICONS[name][1], fill: "none", stroke: "currentColor", "stroke-width": "1.600", "stroke-linecap": "round"}) : null);
+const iconButton = (name, text, onclick, extra = "") => h("button", {type: "button", class: "k-icon " + extra, "aria-label": text, title: text, onclick}, icon(name));
 
 const drawTools = () => {
 	const tools = document.getElementById("tools");
 	if (!tools)
 		return;
-	const theme = {auto: "Colors: as the system", light: "Colors: light", dark: "Colors: dark"}[settings.theme];
+	const at = [...tools.children].indexOf(document.activeElement);
+	const utc = settings.zone === "utc";
 	put(tools,
-		settings.tenant ? h("button", {type: "button", class: "k-chip", "aria-label": `Tenant ${settings.tenant}`, onclick: openSettings}, settings.tenant) : null,
-		h("button", {type: "button", class: "k-chip k-wide", "aria-label": settings.zone === "utc" ? "Times: UTC" : "Times: of this browser",
-			onclick: () => setSetting("zone", settings.zone === "utc" ? "local" : "utc")}, settings.zone === "utc" ? "UTC" : "Local"),
-		h("button", {type: "button", class: "k-icon k-wide", "aria-label": theme, title: theme,
-			onclick: () => setSetting("theme", {auto: "light", light: "dark", dark: "auto"}[settings.theme])}, {auto: "\u25d0", light: "\u25cb", dark: "\u25cf"}[settings.theme]),
-		isSignedIn() ? h("button", {type: "button", class: "k-chip k-wide", onclick: signOut}, "Sign out") : null,
-		h("button", {type: "button", class: "k-icon", "aria-label": "Settings", title: "Settings", onclick: openSettings}, "\u2699"));
+		settings.tenant ? h("button", {type: "button", class: "k-chip", "aria-label": `Tenant ${settings.tenant}: settings`, onclick: openSettings}, settings.tenant) : null,
+		h("button", {type: "button", class: "k-chip k-wide", title: utc ? "Times are UTC" : "Times are those of this browser", "aria-label": utc ? "UTC: use local times" : "Local times: use UTC",
+			onclick: () => setSetting("zone", utc ? "local" : "utc")}, utc ? "UTC" : "Local"),
+		iconButton(settings.theme, `Colors: ${settings.theme === "auto" ? "as the system" : settings.theme}`, () => setSetting("theme", {auto: "light", light: "dark", dark: "auto"}[settings.theme]), "k-wide"),
+		who?.identities && !isSignedIn() ? h("button", {type: "button", class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.back(); }}, "Sign in") : null,
+		iconButton("settings", "Settings", openSettings));
+	if (at >= 0)
+		(tools.children[at] ?? tools.lastElementChild).focus();
 };
 
 /* ---- keys ---- */

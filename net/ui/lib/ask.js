@@ -6,7 +6,8 @@
  * Throws AskError {status, type, message, position}: status 0 where nothing answered; position {line, column} (both from
  * 1) where a query is wrong; an aborted question throws what fetch throws (gone(e) is true).
  * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
- * whoever asks meanwhile; when it says true the question is asked again.
+ * whoever asks meanwhile; when it says true the question is asked again. options: signal, method, quiet (nobody is asked
+ * to sign in).
  */
 export const base = new URL("../../../", import.meta.url).href;
 
@@ -37,6 +38,7 @@ export const setAuthorization = (value) => {
 			sessionStorage.removeItem(AUTH);
 	} catch { /* off */ }
 };
+export const authorizationNow = () => authorization;
 export const isSignedIn = () => authorization !== null;
 export const bearer = (token) => "Bearer " + token.trim();
 /* Name and password in UTF-8, as the server's challenge asks for. */
@@ -115,7 +117,7 @@ const answer = async (path, params, options, again = true) => {
 	if (r.ok)
 		return r;
 	const error = await errorOf(r);
-	if (r.status !== 401 || !again || !signIn)
+	if (r.status !== 401 || !again || !signIn || options.quiet)
 		throw error;
 	signing ??= signIn(error).finally(() => { signing = null; });
 	if (await signing && !options.signal?.aborted)
@@ -144,7 +146,7 @@ export const askText = async (path, params, options = {}) => (await answer(path,
 /* Does the server take who is signed in? null: yes; else the error. Nobody is asked to sign in. */
 export const refused = async () => {
 	try {
-		await answer("api/v1/status/buildinfo", null, {}, false);
+		await answer("api/v1/status/buildinfo", null, {quiet: true});
 		return null;
 	} catch (e) {
 		return e.status === 401 || e.status === 429 ? e : null;	/* 403: known, without the role */
