@@ -66,7 +66,8 @@ static struct labels series_make(unsigned i)
 	snprintf(name, sizeof(name), "pod-%05u-%c", i * 7919u % 100000, 'a' + i % 26);
 	set(&b, "pod", name);
 	if (i % 4 == 0) {
-		snprintf(name, sizeof(name), "%0110u/%u", 7u, i / 40); /* alike beyond what counts */
+		/* alike beyond what counts */
+		snprintf(name, sizeof(name), "%0110u/%u", 7u, i / 40);
 		set(&b, "path", name);
 	}
 	if (i % 7 == 0)
