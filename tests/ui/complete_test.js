@@ -133,11 +133,11 @@ test("the server that searches", async () => {
 	const found = await src.find(wants(look("u|")));
 	equal(found, [{ name: "up", kind: "metric", type: "gauge", help: "Is it up?", unit: undefined }, { name: "uptime", kind: "metric", type: undefined, help: undefined, unit: undefined }], "metrics with their type and help");
 	equal([asked[0], sent[0]["search[]"], sent[0].limit, sent[0].sort_by, sent[0].include_metadata], ["api/v1/search/metric_names", "u", 50, "score", "true"], "how it is asked");
-	ok(src.at_hand(wants(look("upt|"))), "an answer that was whole holds those to longer prefixes");
+	ok(src.atHand(wants(look("upt|"))), "an answer that was whole holds those to longer prefixes");
 	await src.find(wants(look("upt|")));
 	equal(asked.length, 1, "which are not asked again");
 	src.forget();
-	equal(src.at_hand(wants(look("upt|"))), null, "forgotten");
+	equal(src.atHand(wants(look("upt|"))), null, "forgotten");
 	await src.find(wants(look('up{job="|"}')));
 	equal([asked[1], sent[1].label, sent[1]["match[]"]], ["api/v1/search/label_values", "job", ['{__name__="up"}']], "values have the label and the selector");
 	equal(wants(look("up |")), null, "keywords need no server");

@@ -215,7 +215,7 @@ export const source = ({ ask, lines }) => {
 	return {
 		find: async (questions, signal) => (await Promise.all(questions.map((q) => one(q, signal)))).flat(),
 		/* What find would answer now without asking; null: it would ask. */
-		at_hand: (questions) => {
+		atHand: (questions) => {
 			const all = questions.map(kept);
 			return all.every(Boolean) ? all.flatMap((e) => e.items) : null;
 		},
