@@ -217,6 +217,13 @@ const char *req_answered_field(const struct req *r, const char *name, size_t *le
 	return NULL; /* of gRPC calls alone, which are streams */
 }
 
+bool req_answers_field(const struct req *r, const char *name)
+{
+	(void)r;
+	(void)name;
+	return false;
+}
+
 /* Streamed requests come by a server (t_gsrv), never by this. */
 void req_body_consume(struct req *r, size_t len)
 {

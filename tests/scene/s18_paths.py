@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Paths: an external URL and a route prefix, what is told of the API, ETags; over HTTP/1.1 and, by curl, HTTP/2."""
-import gzip, sys
+import gzip, http.client, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 import h2raw
@@ -49,6 +49,48 @@ for path, kind in (("/", "text/plain"), ("/graph", "text/plain"), ("/api", "text
         ok(h3["Content-Encoding"] == "gzip" and gzip.decompress(packed) == body and h3["Etag"] != h["Etag"], f"compressed it is the same: {h3}")
     status, nothing, h4 = get(k.port, path, "HEAD")
     ok(status == 200 and nothing == b"" and h4["Content-Length"] == str(len(body)) and h4["Etag"] == h["Etag"], f"HEAD has the same head: {h4}")
+
+# --- the web page: for browsers, at the paths of its views ---
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; "
+       "require-trusted-types-for 'script'; trusted-types 'none'")
+VIEWS = ("/", "/graph", "/query", "/graph?g0.expr=up&g0.tab=0", "/cardinality", "/live", "/doctor", "/status", "/help", "/help/first-steps")
+
+
+def guarded(h):
+    return h["Content-Security-Policy"] == CSP and h["X-Content-Type-Options"] == "nosniff" and h["X-Frame-Options"] == "DENY" and h["Referrer-Policy"] == "no-referrer" and h["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+for path in VIEWS:
+    status, page, h = get(k.port, path, **BROWSER)
+    twofold = path.split("?")[0] in ("/", "/graph", "/query")
+    ok(status == 200 and h["Content-Type"].startswith("text/html") and guarded(h) and h["Cache-Control"] == "no-cache" and h["Vary"] == ("Accept, Accept-Encoding" if twofold else "Accept-Encoding"), f"{path} is the page: {status} {h}")
+    ok(get(k.port, path, If_None_Match=h["Etag"], **BROWSER)[0] == 304, "its ETag is told 304")
+    status, nothing, h2 = get(k.port, path, "HEAD", **BROWSER)
+    ok(path == "/query" and status == 405 or status == 200 and nothing == b"" and h2["Etag"] == h["Etag"] and guarded(h2), f"HEAD has its head: {status}")
+    status, packed, h3 = get(k.port, path, Accept_Encoding="gzip", **BROWSER)
+    ok(gzip.decompress(packed) == page and h3["Etag"] != h["Etag"], "compressed it is the same")
+ok(get(k.port, "/", "POST", **BROWSER)[0] == 405, "it takes nothing")
+ok(get(k.port, "/query?q=SHOW+DATABASES")[2]["Content-Type"].startswith("application/json"), "clients of InfluxDB have their path")
+ok(get(k.port, "/", Accept="text/plain, text/html;q=0.5")[2]["Content-Type"].startswith("text/plain"), "who likes text better gets it")
+files = re.findall(r'(?:href|src)="\./(ui/[^"]*)"', page.replace(b"../ui", b"./ui").decode())
+ok(len(files) >= 5, f"it asks for its files: {files}")
+rev = files[0].split("/")[1]
+for f in sorted(set(files) | {f"ui/{rev}/{n}" for n in ("views/status.js", "lib/when.js")}):
+    status, plain, h = get(k.port, "/" + f)
+    ok(status == 200 and h["Cache-Control"] == "public, max-age=31536000, immutable" and guarded(h) and h["Content-Type"].split(";")[0] in ("text/javascript", "text/css", "image/svg+xml"), f"{f}: {status} {h}")
+    status, packed, h2 = get(k.port, "/" + f, Accept_Encoding="gzip, br")
+    ok(h2["Content-Encoding"] == "gzip" and gzip.decompress(packed) == plain and h2["Etag"] != h["Etag"] and int(h["Content-Length"]) == len(plain), "plain and compressed are the same")
+    with open(os.path.join(SRC, "net", f.replace(rev + "/", "")), "rb") as there:
+        ok(there.read() == plain, "as it stands in the tree")
+    ok(get(k.port, "/" + f, If_None_Match=h["Etag"])[0] == 304 and get(k.port, "/" + f, If_None_Match=h2["Etag"], Accept_Encoding="gzip")[0] == 304, "its ETags are told 304")
+    status, nothing, h3 = get(k.port, "/" + f, "HEAD")
+    ok(status == 200 and nothing == b"" and h3["Content-Length"] == str(len(plain)), "HEAD has its length")
+for bad in ("/ui/", f"/ui/{rev}", f"/ui/{rev}/", f"/ui/{rev}/none.js", f"/ui/{rev}/index.html", f"/ui/{rev}/lib", "/ui/0123456789abcdef/app.js", f"/ui/{rev}x/app.js", f"/ui/{rev}/lib%2Fdom.js%00"):
+    status, body, h = get(k.port, bad)
+    ok(status == 404 and h["Cache-Control"] == "no-store" and guarded(h) or "%00" in bad and status == 400, f"{bad} is no file: {status} {body}")
+ok(b'"../ui/' in get(k.port, "/help/first-steps")[1] and b'"./ui/' in get(k.port, "/help")[1], "one folder down it asks one folder up")
+ok(get(k.port, "/prometheus/graph", **BROWSER)[1] == get(k.port, "/graph", **BROWSER)[1] and get(k.port, f"/prometheus/ui/{rev}/app.js")[0] == 200, "below /prometheus all of it is there, too")
 api_doc = json.loads(get(k.port, "/api/v1/openapi.json")[1])
 ok(api_doc["openapi"] == "3.1.0" and "servers" not in api_doc, "OpenAPI 3.1")
 html = get(k.port, "/api")[1].decode()
@@ -58,10 +100,10 @@ wrong = []
 for path, item in api_doc["paths"].items():
     for method in item:
         if method in ("get", "head"):
-            url = path.replace("{name}", "job").replace("{page}", "x") + ("?query=1&start=1&end=2&step=1&match[]=up" if method == "get" else "")
+            url = path.replace("{name}", "job").replace("{page}", "x").replace("{rest}", "x") + ("?query=1&start=1&end=2&step=1&match[]=up" if method == "get" else "")
             status, _, h = get(k.port, url, method.upper())
             told = item[method]["responses"]
-            if str(status) not in told and status != 204 and path != "/ui/{rest}":  # below
+            if str(status) not in told and status != 204:
                 wrong.append((method, url, status))
 ok(not wrong, f"what is asked for answers as it is told: {wrong}")
 status, a = api(k.port, "status/flags")
@@ -75,6 +117,9 @@ if shutil.which("curl"):
     tag = re.search(r'etag: (\S+)', head)[1]
     ok(curl("/api", "-H", f"If-None-Match: {tag}").startswith("HTTP/2 304"), "over HTTP/2, too")
     ok("content-length" in curl("/api", "-I") and curl("/api", "-I").startswith("HTTP/2 200"), "HEAD, too")
+    got = curl("/live", "--compressed", "-H", "Accept: text/html")
+    ok(got.startswith("HTTP/2 200") and CSP in got and "content-encoding: gzip" in got and "<title>Kymo</title>" in got, "so does the page")
+    ok(curl(f"/ui/{rev}/lib/dom.js").split("\n\n", 1)[1] == open(os.path.join(SRC, "net/ui/lib/dom.js")).read(), "and a file, unpacked")
 k.end()
 
 # --- below a prefix, as Prometheus has it ---
@@ -90,6 +135,12 @@ for path, status, to in (("/", 302, "/kymo/"), ("/kymo", 301, "/kymo/"), ("/kymo
 status, body, _ = get(k.port, "/kymo/")
 ok(b"/kymo/api/v1/write" in body and b" /api" not in body, f"the page leads to paths below it: {body!r}")
 ok(b"/kymo/api/v1/query" in get(k.port, "/kymo/graph")[1], "so does the other")
+for path in ("/kymo/", "/kymo/query", "/kymo/live"):
+    status, body, h = get(k.port, path, **BROWSER)
+    ok(status == 200 and b'"./ui/' in body and b'"/kymo' not in body, f"the web page is at {path}, and knows nothing of it: {status}")
+ok(get(k.port, f"/kymo/ui/{rev}/app.js")[0] == 200 and get(k.port, f"/ui/{rev}/app.js")[0] == 404, "its files are beside it")
+status, body, h = get(k.port, "/", **BROWSER)
+ok(status == 302 and h["Location"] == "/kymo/", "who comes without the prefix is led to it")
 status, body, _ = get(k.port, "/kymo/api/v1/qeury")
 ok(status == 404 and b"/kymo/api/v1/query" in body and b"(what is here: /kymo/)" in body, f"so does who mistyped: {body}")
 ok(json.loads(get(k.port, "/kymo/api/v1/openapi.json")[1])["servers"] == [{"url": "/kymo"}], "so does OpenAPI")
@@ -122,6 +173,19 @@ k = start("stripped", "--web.external-url=/kymo", "--web.route-prefix=/")
 ok(get(k.port, "/metrics")[0] == 200 and get(k.port, "/kymo/metrics")[0] == 404, "paths are at the root")
 ok(get(k.port, "/api/v1/query/?query=1")[2].get("Location") == "/kymo/api/v1/query?query=1", "redirects say what clients see")
 ok(b"/kymo/api/v1/query" in get(k.port, "/")[1], "so does the page")
+k.end()
+
+# --- fields that the operator sets win over the page's own ---
+web = os.path.join(top, "web.yml")
+with open(web, "w") as f:
+    f.write("http_server_config:\n  headers:\n    X-Frame-Options: SAMEORIGIN\n    Content-Security-Policy: \"frame-ancestors 'self'\"\n")
+os.chmod(web, 0o600)
+k = start("fields", "--web.config.file=" + web, "--web.route-prefix=/")
+c = http.client.HTTPConnection("127.0.0.1", k.port, timeout=60)
+c.request("GET", "/query", headers=BROWSER)
+h = c.getresponse().headers
+c.close()
+ok(h.get_all("X-Frame-Options") == ["SAMEORIGIN"] and h.get_all("Content-Security-Policy") == ["frame-ancestors 'self'"] and h["Referrer-Policy"] == "no-referrer", f"a page to be shown in another one: {h}")
 k.end()
 
 # --- what is no URL, and no path ---

@@ -561,6 +561,10 @@ static void phases(void)
 	        strstr((char *)f.headers.data, "x-prometheus-stopping: false\n"),
 	    "before it is ready everything is 503");
 	fakereq_end(&f);
+	fakereq_get(&f, &tt, api, "/live");
+	tap_ok(f.status == 200 && strstr(fakereq_text(&f), "<title>Kymo</title>"),
+	    "but the web page, which says so");
+	fakereq_end(&f);
 	answers("/-/healthy", 200, "Prometheus is Healthy.\n");
 	answers("/api/v1/status/walreplay", 200, GOOD("{\"min\":0,\"max\":0,\"current\":0}"));
 	api->loops[0].phase = API_STOPPING;
