@@ -141,12 +141,6 @@ void req_reply(
 	end(r);
 }
 
-bool req_answers_field(const struct req *r, const char *name)
-{
-	(void)r, (void)name;
-	return false;
-}
-
 void req_reply_asset(struct req *r, const struct asset *asset)
 {
 	req_reply(r, 200, asset->type, asset->plain, asset->plain_len, REQ_BORROW);
