@@ -3,17 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/budget.h"
 #include "core/base/buf.h"
-#include "core/base/hash.h"
+#include "core/base/clockwatch.h"
 #include "core/base/log.h"
+#include "core/base/metric.h"
 #include "core/base/num.h"
-#include "core/base/wire.h"
 #include "storage/store_priv.h"
 
 #define NAME     "CARDINALITY"
-#define MAGIC    "KYMOCAR1"
 #define FILE_MAX (64u << 20)
-#define NEAR_MS  (MARKS_EVERY_MS / 2 + (int64_t)MARKS_LOOK_MS) /* rounds are so late at most */
+#define NEAR_MS  (MARKS_HOUR_MS / 2)
 
 enum marks_state {
 	MARKS_REST,
@@ -22,11 +22,13 @@ enum marks_state {
 };
 struct marks {
 	struct store *st;
-	struct list_link all; /* by time */
+	struct cardhist *history;
 	struct loop_timer timer;
 	enum marks_state state;
-	bool stopped;
-	int64_t last_ms; /* of the last round; INT64_MIN: none */
+	bool stopped, begun;
+	int64_t begun_ms;          /* wall clock, when the process began to count */
+	int64_t last_ms;           /* of the last round, by the wall clock */
+	uint64_t last_ns, took_ns; /* when it began, by the other one; 0: none. How long it took */
 	/* of the round */
 	uint32_t *tenants;
 	uint32_t count, at;
@@ -36,19 +38,19 @@ struct marks {
 	enum err err;
 };
 
+static size_t bytes_max(void)
+{
+	uint64_t n = budget_bytes() / MARKS_BYTES_PART;
+	n = n > MARKS_BYTES_LEAST ? n : MARKS_BYTES_LEAST;
+	return (size_t)(n < MARKS_BYTES_MOST ? n : MARKS_BYTES_MOST);
+}
+
 struct marks *marks_create(struct store *st)
 {
 	struct marks *m = mem_zalloc(sizeof(*m));
 	m->st = st;
-	m->last_ms = INT64_MIN;
-	list_init(&m->all);
+	m->history = cardhist_create(bytes_max());
 	return m;
-}
-
-static void mark_drop(struct marks_mark *mark)
-{
-	list_del(&mark->_link);
-	mem_free(mark);
 }
 
 void marks_free(struct marks *m)
@@ -56,91 +58,20 @@ void marks_free(struct marks *m)
 	if (!m)
 		return;
 	CHECK(m->state == MARKS_REST);
-	LIST_EACH_SAFE(l, n, &m->all)
-		mark_drop(CONTAINER_OF(l, struct marks_mark, _link));
+	cardhist_free(m->history);
 	mem_free(m->tenants);
 	mem_free(m);
+	metric_gauge_set(M_CARD_HISTORY_BYTES, 0);
+	metric_gauge_set(M_CARD_HISTORY_MOMENTS, 0);
 }
 
-/* The same in every process: marks outlive it, and tell nothing of a name. */
-static uint64_t name_hash(enum marks_kind kind, const char *name)
+static void gauges_set(const struct marks *m)
 {
-	return hash64(name, strlen(name), (uint64_t)kind);
-}
-
-static uint32_t rows_of(const struct marks_mark *mark)
-{
-	uint32_t n = 0;
-	for (unsigned k = 0; k < MARKS_KINDS; k++)
-		n += mark->counts[k];
-	return n;
-}
-
-static size_t mark_size(uint32_t rows)
-{
-	return sizeof(struct marks_mark) + rows * sizeof(struct marks_row);
+	metric_gauge_set(M_CARD_HISTORY_BYTES, (int64_t)cardhist_bytes(m->history));
+	metric_gauge_set(M_CARD_HISTORY_MOMENTS, (int64_t)cardhist_moments(m->history));
 }
 
 /* ---- the file ---- */
-
-static void image_make(const struct marks *m, struct buf *to)
-{
-	uint32_t count = 0;
-	LIST_EACH(l, &m->all)
-		count++;
-	buf_add(to, MAGIC, strlen(MAGIC));
-	wire_put_u32(to, count);
-	LIST_EACH(l, &m->all) {
-		const struct marks_mark *mark = CONTAINER_OF(l, struct marks_mark, _link);
-		uint32_t rows = rows_of(mark);
-		wire_put_u32(to, mark->tenant);
-		wire_put_u64(to, (uint64_t)mark->t_ms);
-		wire_put_u64(to, mark->series);
-		for (unsigned k = 0; k < MARKS_KINDS; k++)
-			wire_put_u32(to, mark->counts[k]);
-		for (uint32_t i = 0; i < rows; i++) {
-			wire_put_u64(to, mark->rows[i].hash);
-			wire_put_u64(to, mark->rows[i].value);
-		}
-	}
-	wire_put_u32(to, crc32c(0, to->data, to->len));
-}
-
-static bool mark_read(struct marks *m, struct wire_reader *r)
-{
-	struct marks_mark head = { .tenant = wire_u32(r) };
-	head.t_ms = (int64_t)wire_u64(r);
-	head.series = wire_u64(r);
-	for (unsigned k = 0; k < MARKS_KINDS; k++) {
-		head.counts[k] = wire_u32(r);
-		if (head.counts[k] > MARKS_TOP)
-			return false;
-	}
-	uint32_t rows = rows_of(&head);
-	struct marks_mark *mark = mem_zalloc(mark_size(rows));
-	*mark = head;
-	for (uint32_t i = 0; i < rows; i++) {
-		mark->rows[i].hash = wire_u64(r);
-		mark->rows[i].value = wire_u64(r);
-	}
-	list_add_tail(&m->all, &mark->_link);
-	if (mark->t_ms > m->last_ms)
-		m->last_ms = mark->t_ms;
-	return !r->bad;
-}
-
-static bool image_read(struct marks *m, const uint8_t *data, size_t len)
-{
-	size_t magic = strlen(MAGIC);
-	if (len < magic + 8 || memcmp(data, MAGIC, magic) ||
-	    wire_load32(data + len - 4) != crc32c(0, data, len - 4))
-		return false;
-	struct wire_reader r = wire_reader(data + magic, len - magic - 4);
-	for (uint32_t n = wire_u32(&r); n; n--)
-		if (!mark_read(m, &r))
-			return false;
-	return !r.bad;
-}
 
 void marks_load(struct marks *m)
 {
@@ -149,15 +80,12 @@ void marks_load(struct marks *m)
 	enum err e = fsio_load(m->st->dir, NAME, FILE_MAX, &data, &len);
 	if (e == ERR_NOTFOUND)
 		return;
-	if (!e && image_read(m, data, len)) {
-		mem_free(data);
-		return;
-	}
-	LOG_WARN("cardinality_marks_lost", "file=%s err=\"%s\"", NAME, err_why(e ? e : ERR_DAMAGED));
+	if (!e)
+		e = cardhist_decode(m->history, data, len);
 	mem_free(data);
-	LIST_EACH_SAFE(l, n, &m->all)
-		mark_drop(CONTAINER_OF(l, struct marks_mark, _link));
-	m->last_ms = INT64_MIN;
+	if (e)
+		LOG_WARN("cardinality_marks_lost", "file=%s err=\"%s\" then=\"begun anew\"", NAME,
+		    e == ERR_UNSUPPORTED ? "of a former format" : err_why(e));
 }
 
 static void save_run(struct work_task *t)
@@ -165,7 +93,7 @@ static void save_run(struct work_task *t)
 	struct marks *m = CONTAINER_OF(t, struct marks, task);
 	struct buf image;
 	buf_init(&image);
-	image_make(m, &image);
+	cardhist_encode(m->history, &image);
 	m->err = fsio_replace(m->st->dir, NAME, image.data, image.len);
 	buf_release(&image);
 }
@@ -187,28 +115,18 @@ static void save(struct marks *m)
 
 /* ---- a round ---- */
 
-static void rows_add(struct marks_mark *mark, enum marks_kind kind, const struct store_top *top,
-    uint32_t count, uint32_t *at)
-{
-	mark->counts[kind] = count < MARKS_TOP ? count : MARKS_TOP;
-	for (uint32_t i = 0; i < mark->counts[kind]; i++)
-		mark->rows[(*at)++] = (struct marks_row){ .hash = name_hash(kind, top[i].name),
-			.value = top[i].value };
-}
-
-static void mark_add(struct marks *m)
+static void moment_add(struct marks *m)
 {
 	const struct store_stats *s = &m->stats;
-	uint32_t at = 0;
-	struct marks_mark *mark = mem_zalloc(mark_size(MARKS_KINDS * MARKS_TOP));
-	mark->tenant = m->asked.tenant;
-	mark->t_ms = m->last_ms;
-	mark->series = s->series;
-	rows_add(mark, MARKS_METRIC, s->by_metric, s->by_metric_count, &at);
-	rows_add(mark, MARKS_LABEL, s->by_label, s->by_label_count, &at);
-	rows_add(mark, MARKS_PAIR, s->by_pair, s->by_pair_count, &at);
-	mark = mem_realloc(mark, mark_size(at));
-	list_add_tail(&m->all, &mark->_link);
+	struct cardhist_new n = { .tenant = m->asked.tenant,
+		.t_ms = m->last_ms,
+		.series = s->series,
+		.made = s->made,
+		.begun_ms = m->begun_ms,
+		.tops = { s->by_metric, s->by_label, s->by_pair, s->by_target },
+		.counts = {
+		    s->by_metric_count, s->by_label_count, s->by_pair_count, s->by_target_count } };
+	cardhist_add(m->history, &n);
 }
 
 static void count_next(struct marks *m);
@@ -216,7 +134,7 @@ static void count_next(struct marks *m);
 static void counted(struct store_stats_req *r)
 {
 	struct marks *m = CONTAINER_OF(r, struct marks, asked);
-	mark_add(m);
+	moment_add(m);
 	m->at++;
 	count_next(m);
 }
@@ -227,15 +145,19 @@ static void count_next(struct marks *m)
 	if (m->stopped || m->at == m->count) {
 		mem_free(m->tenants);
 		m->tenants = NULL;
+		m->took_ns = loop_now_ns(m->st->shares[0]->loop) - m->last_ns;
+		gauges_set(m);
 		if (m->stopped || !m->at)
 			m->state = MARKS_REST;
 		else
 			save(m);
 		return;
 	}
-	m->asked = (struct store_stats_req){
-		.tenant = m->tenants[m->at], .top = MARKS_TOP, .stats = &m->stats, .done = counted
-	};
+	m->asked = (struct store_stats_req){ .tenant = m->tenants[m->at],
+		.top = CARDHIST_TOP,
+		.lists = true,
+		.stats = &m->stats,
+		.done = counted };
 	store_stats(m->st, &m->asked);
 }
 
@@ -269,28 +191,39 @@ static void tenants_choose(struct marks *m)
 	mem_free(list);
 }
 
-static void old_ones_go(struct marks *m, int64_t now_ms)
+static bool is_due(const struct marks *m, struct clockwatch_now now)
 {
-	LIST_EACH_SAFE(l, n, &m->all) {
-		struct marks_mark *mark = CONTAINER_OF(l, struct marks_mark, _link);
-		if (mark->t_ms > now_ms || mark->t_ms < num_sat_sub(now_ms, MARKS_KEPT_MS))
-			mark_drop(mark);
-	}
+	uint64_t passed_ns = now.mono_ns - m->last_ns;
+	if (!m->last_ns)
+		return true;
+	if (passed_ns < m->took_ns * MARKS_SHARE)
+		return false;
+	return passed_ns >= MARKS_EVERY_MS * UINT64_C(1000000) ||
+	    num_sat_sub(now.wall_ms, m->last_ms) >= MARKS_EVERY_MS;
+}
+
+/* What may be deleted goes by another clock than what is written (core/base/clockwatch.h). */
+static void old_ones_go(struct marks *m, struct clockwatch_now now)
+{
+	int64_t t_ms = clockwatch_delete_ms(m->st->clock, now);
+	cardhist_expire(
+	    m->history, num_sat_sub(t_ms < now.wall_ms ? t_ms : now.wall_ms, MARKS_KEPT_MS));
 }
 
 static void tick(struct loop_timer *t)
 {
 	struct marks *m = CONTAINER_OF(t, struct marks, timer);
 	struct loop *home = m->st->shares[0]->loop;
-	int64_t now_ms = loop_now_ms(home);
+	struct clockwatch_now now = { .wall_ms = loop_now_ms(home), .mono_ns = loop_now_ns(home) };
 	loop_timer_set(home, t, MARKS_LOOK_MS);
-	bool due = m->last_ms > now_ms || num_sat_sub(now_ms, m->last_ms) >= MARKS_EVERY_MS;
-	if (m->state != MARKS_REST || !due)
+	if (m->state != MARKS_REST || !is_due(m, now) ||
+	    clockwatch_look(m->st->clock, now) == CLOCKWATCH_DOUBT)
 		return;
 	m->state = MARKS_COUNT;
-	m->last_ms = now_ms;
+	m->last_ms = now.wall_ms;
+	m->last_ns = now.mono_ns;
 	m->at = 0;
-	old_ones_go(m, now_ms);
+	old_ones_go(m, now);
 	tenants_choose(m);
 	count_next(m);
 }
@@ -299,6 +232,8 @@ void marks_start(struct marks *m)
 {
 	struct loop *home = m->st->shares[0]->loop;
 	loop_check_here(home);
+	m->begun_ms = loop_now_ms(home);
+	gauges_set(m);
 	loop_timer_init(&m->timer, tick);
 	loop_timer_set(home, &m->timer, MARKS_LOOK_MS);
 }
@@ -318,42 +253,44 @@ bool marks_busy(const struct marks *m)
 
 /* ---- asked ---- */
 
+const struct cardhist *marks_history(const struct marks *m)
+{
+	return m->history;
+}
+
 struct marks_mark *marks_copy(const struct marks *m, uint32_t tenant, int64_t ago_ms)
 {
-	const struct loop *home = m->st->shares[0]->loop;
-	const struct marks_mark *best = NULL;
-	int64_t want_ms = loop_now_ms(home) - ago_ms, best_off = NEAR_MS + 1;
-	LIST_EACH(l, &m->all) {
-		const struct marks_mark *mark = CONTAINER_OF(l, struct marks_mark, _link);
-		int64_t off = llabs(num_sat_sub(mark->t_ms, want_ms));
-		if (mark->tenant != tenant || off >= best_off)
-			continue;
-		best = mark;
-		best_off = off;
-	}
-	if (!best)
+	int64_t want_ms = num_sat_sub(loop_now_ms(m->st->shares[0]->loop), ago_ms), t_ms;
+	if (!cardhist_near(m->history, tenant, want_ms, NEAR_MS, &t_ms))
 		return NULL;
-	size_t size = mark_size(rows_of(best));
-	struct marks_mark *copy = mem_alloc(size);
-	memcpy(copy, best, size);
+	struct marks_mark *copy = mem_zalloc(sizeof(*copy));
+	copy->t_ms = t_ms;
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++)
+		cardhist_cut(m->history, tenant, (enum store_card_kind)k, t_ms, t_ms, 0,
+		    CARDHIST_TOP, &copy->kinds[k]);
+	copy->series = copy->kinds[0].moments[0].series;
 	return copy;
 }
 
-bool marks_value(
-    const struct marks_mark *mark, enum marks_kind kind, const char *name, uint64_t *value)
+void marks_mark_free(struct marks_mark *mark)
 {
-	uint64_t hash = name_hash(kind, name);
-	uint32_t at = 0;
+	for (unsigned k = 0; mark && k < STORE_CARD_KINDS; k++)
+		store_card_cut_release(&mark->kinds[k]);
+	mem_free(mark);
+}
+
+bool marks_value(
+    const struct marks_mark *mark, enum store_card_kind kind, const char *name, uint64_t *value)
+{
 	*value = 0;
 	if (!mark)
 		return false;
-	for (unsigned k = 0; k < (unsigned)kind; k++)
-		at += mark->counts[k];
-	for (uint32_t i = at; i < at + mark->counts[kind]; i++) {
-		if (mark->rows[i].hash != hash)
+	const struct store_card_cut *c = &mark->kinds[kind];
+	for (uint32_t i = 0; i < c->rows_count; i++) {
+		if (strcmp(c->texts + c->names[c->rows[i].name], name) != 0)
 			continue;
-		*value = mark->rows[i].value;
+		*value = c->rows[i].value;
 		return true;
 	}
-	return mark->counts[kind] < MARKS_TOP;
+	return c->moments[0].below == 0;
 }

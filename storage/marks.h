@@ -1,47 +1,44 @@
 /*
- * marks - what the largest metrics, labels and pairs of each tenant were, hour by hour, so that
- * growth has a number.
+ * marks - every MARKS_EVERY_MS each tenant's cardinality gets a moment in its history
+ * (storage/cardhist.h), so that growth has a number and the last day can be played back.
  *
- * A mark: of one tenant, its series in memory, and of the MARKS_TOP largest of each kind the hash
- * of the name (of a pair: name=value, as store_stats has it) and how many series or values it had.
- * Every MARKS_EVERY_MS the MARKS_TENANTS tenants with most series get one, one after the other;
- * they are kept for MARKS_KEPT_MS, in memory and in the file CARDINALITY:
- *   "KYMOCAR1"  count u32  of each mark: tenant u32  time u64  series u64  counts u32[3]
- *   of each row: hash u64  value u64  crc32c u32 of all before
- * A file that is damaged or not there has no marks; nothing else depends on it.
+ * A round counts the MARKS_TENANTS tenants with most series, one after the other, in jobs on all
+ * loops (store_stats); then a worker writes the history to the file CARDINALITY, which is replaced.
+ * A round takes MARKS_SHARE th of the time at most: with so many series that one takes longer, the
+ * next comes later, and moments are farther apart. They are kept for MARKS_KEPT_MS.
+ * A file that is damaged or of a former format is told in the log and begun anew; nothing else
+ * depends on it. What a crash loses is what came after the last file: a moment.
+ *
+ * Clocks: a round is due when so long has passed by either clock, so a machine that slept has one
+ * soon after. While the wall clock is in doubt (core/base/clockwatch.h) none is made and none
+ * goes: a gap. A clock that was set back takes the place of moments later than it says.
  *
  * Thread: made, loaded and freed on the main thread; all else on loop 0, the file on a worker,
- * which reads the list while nobody changes it. Memory: 2.4 KB a mark at most, so 16 MiB.
+ * which reads the history while nobody changes it. Memory: MARKS_BYTES_PART th of the budget,
+ * MARKS_BYTES_LEAST to MARKS_BYTES_MOST (kymo_cardinality_history_bytes).
  */
 #ifndef STORAGE_MARKS_H
 #define STORAGE_MARKS_H
 
 #include "core/base/fsio.h"
-#include "core/base/list.h"
+#include "storage/cardhist.h"
 #include "storage/store.h"
 
-#define MARKS_TOP      50u
-#define MARKS_TENANTS  256u
-#define MARKS_EVERY_MS 3600000
-#define MARKS_LOOK_MS  30000u
-#define MARKS_KEPT_MS  (26 * (int64_t)MARKS_EVERY_MS)
+#define MARKS_TENANTS     256u
+#define MARKS_EVERY_MS    300000
+#define MARKS_LOOK_MS     15000u
+#define MARKS_SHARE       50
+#define MARKS_HOUR_MS     INT64_C(3600000)
+#define MARKS_KEPT_MS     (26 * MARKS_HOUR_MS)
+#define MARKS_BYTES_PART  256u
+#define MARKS_BYTES_LEAST (2u << 20)
+#define MARKS_BYTES_MOST  (32u << 20)
 
-enum marks_kind {
-	MARKS_METRIC,
-	MARKS_LABEL, /* its values */
-	MARKS_PAIR,
-	MARKS_KINDS
-};
-struct marks_row {
-	uint64_t hash, value;
-};
+/* One moment with all its lists. */
 struct marks_mark {
-	struct list_link _link;
-	uint32_t tenant;
 	int64_t t_ms;
 	uint64_t series;
-	uint32_t counts[MARKS_KINDS]; /* of rows, one kind behind the other */
-	struct marks_row rows[];
+	struct store_card_cut kinds[STORE_CARD_KINDS];
 };
 struct marks;
 struct marks *marks_create(struct store *st);
@@ -51,16 +48,18 @@ void marks_load(struct marks *m);
 void marks_start(struct marks *m);
 void marks_stop(struct marks *m);
 bool marks_busy(const struct marks *m); /* after marks_stop it ends what it has begun */
+const struct cardhist *marks_history(const struct marks *m);
 /*
- * A copy of the tenant's mark nearest to so long ago, some half an hour off at most; NULL: none.
- * mem.
+ * A copy of the tenant's moment nearest to so long ago, some half an hour off at most; NULL: none.
+ * marks_mark_free.
  */
 struct marks_mark *marks_copy(const struct marks *m, uint32_t tenant, int64_t ago_ms);
+void marks_mark_free(struct marks_mark *mark);
 /*
  * What it says of a name. False: nothing is known; a name that is missing where all were written
  * down had 0.
  */
 bool marks_value(
-    const struct marks_mark *mark, enum marks_kind kind, const char *name, uint64_t *value);
+    const struct marks_mark *mark, enum store_card_kind kind, const char *name, uint64_t *value);
 
 #endif

@@ -1,9 +1,13 @@
 /*
  * store_stats: every loop counts its shards' pairs of label names and values, in a job, into a
  * table of its own; a worker puts the tables together and picks the largest.
- * Exact up to PAIRS_MAX pairs a loop; beyond that pairs not seen before are only counted.
+ * A label that has more values in a shard than BIG (BIG_LISTS where only lists are wanted) gets a
+ * sketch of them instead, and only its BEST pairs of that shard go to the table: series are spread
+ * over shards by hash, so what is large in all is among the largest of each.
+ * Beyond PAIRS_MAX pairs a loop those not seen before are only counted.
  */
 #include "core/base/num.h"
+#include "core/base/sketch.h"
 #include "core/rt/job.h"
 #include "storage/meta/postings.h"
 #include "storage/store.h"
@@ -11,6 +15,9 @@
 #include <stdlib.h>
 
 #define PAIRS_MAX   1000000u
+#define BIG         (PAIRS_MAX / 16)
+#define BIG_LISTS   8192u
+#define BEST        256u
 #define STEP_SERIES 256u
 #define STEP_NAMES  64u
 #define STEP_VALUES 256u
@@ -35,6 +42,12 @@ struct name {
 	char *text;
 	uint32_t len;
 	uint64_t values, bytes;
+	struct sketch *sketch; /* of its pairs' hashes, once it had too many; NULL */
+};
+struct best { /* a pair of a label that has too many; a heap, the least first */
+	uint64_t series;
+	const char *value;
+	uint32_t value_len;
 };
 enum count_at {
 	COUNT_NEXT,   /* before the next shard */
@@ -56,7 +69,7 @@ struct count { /* what one loop found */
 	uint32_t names_count, names_cap;
 	struct index pairs_index, names_index;
 	uint64_t more; /* pairs that found no room */
-	uint64_t series, chunks;
+	uint64_t series, made, chunks;
 	int64_t t_min_ms, t_max_ms;
 	struct job job;
 	struct loop_deferred deferred;
@@ -68,6 +81,9 @@ struct count { /* what one loop found */
 	uint64_t id;                     /* of the tenant's, the next one */
 	const struct postings *postings; /* the tenant's of in; NULL: it has none */
 	uint32_t here[STEP_NAMES];       /* names at work */
+	bool here_big[STEP_NAMES];       /* has this one too many values in this shard */
+	struct best best[BEST];          /* of the one at work */
+	uint32_t best_count;
 	uint32_t here_count, here_at, name;
 	size_t names_left; /* not told yet */
 	struct postings_cursor values_at;
@@ -149,6 +165,8 @@ static void count_empty(struct count *c)
 	arena_release(&c->texts);
 	index_release(&c->pairs_index);
 	index_release(&c->names_index);
+	for (uint32_t i = 0; i < c->names_count; i++)
+		mem_free(c->names[i].sketch);
 	mem_free(c->pairs);
 	mem_free(c->names);
 }
@@ -207,6 +225,52 @@ static void pair_add(struct count *c, uint32_t name, const char *value, size_t l
 	index_add(&c->pairs_index, hash, c->pairs_count++, pair_hash, c);
 }
 
+/* ---- of a label with too many values ---- */
+
+static void best_sift(struct best *heap, uint32_t count)
+{
+	for (uint32_t i = 0;;) {
+		uint32_t least = i;
+		for (uint32_t k = 2 * i + 1; k <= 2 * i + 2; k++)
+			if (k < count && heap[k].series < heap[least].series)
+				least = k;
+		if (least == i)
+			return;
+		struct best was = heap[i];
+		heap[i] = heap[least];
+		heap[least] = was;
+		i = least;
+	}
+}
+
+static void best_add(struct count *c, const struct postings_value *v)
+{
+	struct best b = { .series = v->series, .value_len = (uint32_t)v->value_len };
+	if (c->best_count == BEST && c->best[0].series >= b.series)
+		return;
+	b.value = arena_strndup(&c->texts, v->value, v->value_len);
+	if (c->best_count == BEST) {
+		c->best[0] = b;
+		best_sift(c->best, BEST);
+		return;
+	}
+	uint32_t at = c->best_count++;
+	while (at && c->best[(at - 1) / 2].series > b.series) {
+		c->best[at] = c->best[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	c->best[at] = b;
+}
+
+static void best_out(struct count *c)
+{
+	for (uint32_t i = 0; i < c->best_count; i++)
+		pair_add(c, c->name, c->best[i].value, c->best[i].value_len, c->best[i].series);
+	c->best_count = 0;
+}
+
+/* ---- steps ---- */
+
 static bool step_goes_on(struct count *c, size_t bytes)
 {
 	c->step_bytes += bytes;
@@ -216,7 +280,13 @@ static bool step_goes_on(struct count *c, size_t bytes)
 static bool on_value(void *arg, const struct postings_value *v)
 {
 	struct count *c = arg;
-	pair_add(c, c->name, v->value, v->value_len, v->series);
+	struct name *n = &c->names[c->name];
+	if (c->here_big[c->here_at]) {
+		sketch_add(n->sketch, hash64(v->value, v->value_len, n->hash));
+		best_add(c, v);
+	} else {
+		pair_add(c, c->name, v->value, v->value_len, v->series);
+	}
 	return step_goes_on(c, v->value_len);
 }
 
@@ -224,7 +294,11 @@ static bool on_name(void *arg, const struct postings_name *n)
 {
 	struct count *c = arg;
 	uint32_t at = name_index(c, n->name, n->name_len);
+	bool big = n->values > (c->req->lists ? BIG_LISTS : BIG);
 	c->names[at].bytes += n->bytes;
+	if (big && !c->names[at].sketch)
+		c->names[at].sketch = mem_zalloc(sizeof(struct sketch));
+	c->here_big[c->here_count] = big;
 	c->here[c->here_count++] = at;
 	return step_goes_on(c, n->name_len);
 }
@@ -237,11 +311,14 @@ static void bounds_add(struct count *c, int64_t lo, int64_t hi)
 
 static void shard_begin(struct count *c, const struct shard *sh)
 {
-	c->at = COUNT_SERIES;
+	c->at = c->req->lists ? COUNT_TENANT : COUNT_SERIES;
 	c->in = sh;
 	c->postings = head_postings(&sh->head, c->req->tenant);
 	c->series += c->postings ? postings_series(c->postings) : 0;
+	c->made += c->postings ? postings_made(c->postings) : 0;
 	c->id = 0;
+	if (c->req->lists)
+		return;
 	if (!share_is_alone(c->share, c->req->tenant))
 		return;
 	LIST_EACH(l, &sh->files) {
@@ -312,6 +389,7 @@ static void values_step(struct count *c)
 	postings_values(c->postings, n->text, n->len, NULL, &c->values_at, STEP_VALUES, on_value, c);
 	if (!c->values_at.ended)
 		return;
+	best_out(c);
 	c->here_at++;
 	c->values_at = (struct postings_cursor){ 0 };
 }
@@ -388,13 +466,19 @@ void store_stats(struct store *st, struct store_stats_req *r)
 static void merge(struct count *to, const struct count *c)
 {
 	to->series += c->series;
+	to->made += c->made;
 	to->chunks += c->chunks;
 	to->more += c->more;
 	bounds_add(to, c->t_min_ms, c->t_max_ms);
 	uint32_t *names = mem_array(NULL, c->names_count + 1, sizeof *names);
 	for (uint32_t i = 0; i < c->names_count; i++) {
 		names[i] = name_index(to, c->names[i].text, c->names[i].len);
-		to->names[names[i]].bytes += c->names[i].bytes;
+		struct name *n = &to->names[names[i]];
+		n->bytes += c->names[i].bytes;
+		if (c->names[i].sketch && !n->sketch)
+			n->sketch = mem_zalloc(sizeof(*n->sketch));
+		if (c->names[i].sketch)
+			sketch_join(n->sketch, c->names[i].sketch);
 	}
 	for (uint32_t i = 0; i < c->pairs_count; i++) {
 		const struct pair *p = &c->pairs[i];
@@ -429,27 +513,45 @@ static void top_add(struct store_top *top, unsigned *count, unsigned max, uint64
 	top[at] = t;
 }
 
+static bool name_is(const struct name *n, const char *text)
+{
+	return n->len == strlen(text) && memcmp(n->text, text, n->len) == 0;
+}
+
+static void report_pairs(struct count *c, struct store_stats *s, unsigned top)
+{
+	for (uint32_t i = 0; i < c->pairs_count; i++) {
+		const struct pair *p = &c->pairs[i];
+		struct name *n = &c->names[p->name];
+		n->values++;
+		if (n->sketch)
+			sketch_add(n->sketch, p->hash);
+		if (name_is(n, LABEL_NAME))
+			top_add(s->by_metric, &s->by_metric_count, top, p->series, p->value,
+			    p->value_len, NULL, 0);
+		if (name_is(n, "instance"))
+			top_add(s->by_target, &s->by_target_count, top, p->series, n->text, n->len,
+			    p->value, p->value_len);
+		top_add(s->by_pair, &s->by_pair_count, top, p->series, n->text, n->len, p->value,
+		    p->value_len);
+	}
+}
+
 static void report(struct count *c, struct store_stats_req *r)
 {
 	struct store_stats *s = r->stats;
 	memset(s, 0, sizeof *s);
 	s->series = c->series;
+	s->made = c->made;
 	s->chunks = c->chunks;
-	s->label_pairs = c->pairs_count + c->more;
+	s->label_pairs = c->more;
 	s->t_min_ms = c->t_min_ms;
 	s->t_max_ms = c->t_max_ms;
-	for (uint32_t i = 0; i < c->pairs_count; i++) {
-		const struct pair *p = &c->pairs[i];
-		struct name *n = &c->names[p->name];
-		n->values++;
-		if (n->len == sizeof LABEL_NAME - 1 && memcmp(n->text, LABEL_NAME, n->len) == 0)
-			top_add(s->by_metric, &s->by_metric_count, r->top, p->series, p->value,
-			    p->value_len, NULL, 0);
-		top_add(s->by_pair, &s->by_pair_count, r->top, p->series, n->text, n->len, p->value,
-		    p->value_len);
-	}
+	report_pairs(c, s, r->top);
 	for (uint32_t i = 0; i < c->names_count; i++) {
-		const struct name *n = &c->names[i];
+		struct name *n = &c->names[i];
+		n->values = n->sketch ? sketch_estimate(n->sketch) : n->values;
+		s->label_pairs += n->values;
 		top_add(s->by_label, &s->by_label_count, r->top, n->values, n->text, n->len, NULL, 0);
 		top_add(s->mem_by_label, &s->mem_by_label_count, r->top, n->bytes, n->text, n->len,
 		    NULL, 0);

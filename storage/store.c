@@ -9,6 +9,7 @@
 #include "storage/back/quota.h"
 #include "storage/figures.h"
 #include "storage/marks.h"
+#include "storage/meta/postings.h"
 #include "storage/read/storesrc.h"
 #include "storage/recover/restore.h"
 #include "storage/recover/warm.h"
@@ -311,6 +312,8 @@ static void begin_on_loop(void *arg)
 		struct shard *shard = sh->shards[k];
 		walog_complete(st->log, shard->index, shard->list.complete_to);
 		back_open(shard, &st->back_env);
+		for (uint32_t i = 0; i < shard->head.tenants_count; i++)
+			postings_made_begin(shard->head.tenants[i].postings);
 	}
 	if (!sh->index) {
 		keeper_start(st->keeper);

@@ -183,8 +183,10 @@ void store_snapshot(struct store *st, struct snapshot_req *r);
 
 /*
  * Figures of a tenant for /status/tsdb, gathered from all loops. Files are shared: the times of
- * theirs
- * count where the tenant is the only one; else those of samples in memory do.
+ * theirs count where the tenant is the only one; else those of samples in memory do.
+ * They are exact but for a label with so many values in one shard that it would fill the tables
+ * (storage/stats.c): its values are estimated within 2 % (core/base/sketch.h), the same as long as
+ * they are the same, and of its pairs a small part of the series of each may be missing.
  */
 struct store_top {
 	char name[256]; /* cut */
@@ -193,16 +195,18 @@ struct store_top {
 #define STORE_TOP_MAX 100
 struct store_stats {
 	uint64_t series, label_pairs, chunks;
+	uint64_t made;              /* series that came into memory since the store was opened */
 	int64_t t_min_ms, t_max_ms; /* INT64_MAX, INT64_MIN when empty */
 	struct store_top by_metric[STORE_TOP_MAX],
 	    by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX],
-	    mem_by_label[STORE_TOP_MAX];
-	unsigned by_metric_count, by_label_count, by_pair_count, mem_by_label_count;
+	    by_target[STORE_TOP_MAX] /* pairs of instance */, mem_by_label[STORE_TOP_MAX];
+	unsigned by_metric_count, by_label_count, by_pair_count, by_target_count, mem_by_label_count;
 };
 struct count;
 struct store_stats_req {
 	uint32_t tenant;
 	unsigned top;              /* 1..STORE_TOP_MAX */
+	bool lists;                /* chunks and times are not wanted, and memory is saved */
 	struct store_stats *stats; /* filled; caller's */
 	void (*done)(struct store_stats_req *r);
 	struct mbox_msg _msg;
@@ -214,8 +218,8 @@ void store_stats(struct store *st, struct store_stats_req *r);
 
 /*
  * What explodes in a tenant, and did within a day (storage/append/alarm.h), those of now first; and
- * what its largest metrics, labels and pairs were an hour and a day ago (storage/marks.h; NULL:
- * nobody knows). Copies: store_card_release, also after it.
+ * what its largest metrics, labels, pairs and targets were an hour and a day ago (NULL: nobody
+ * knows). Copies: store_card_release, also after it.
  */
 struct alarm_row;
 struct marks_mark;
@@ -225,13 +229,56 @@ struct store_card_req {
 	/* result */
 	struct alarm_row *rows;
 	size_t rows_count;
-	struct marks_mark *hour, *day;
+	struct marks_mark *hour, *day; /* storage/marks.h */
 	struct mbox_msg _msg;
 	struct loop *_from;
 	struct store *_store;
 };
 void store_card(struct store *st, struct store_card_req *r);
 void store_card_release(struct store_card_req *r);
+/*
+ * How it came about: the moments of a range that are kept (storage/cardhist.h), each with the
+ * largest of a kind. Moments ascend, rows descend; since_ms to t_ms is what made covers; a name
+ * that is not there had at most `below`. The cut is the caller's: store_card_cut_release.
+ */
+enum store_card_kind {
+	STORE_CARD_METRIC,
+	STORE_CARD_LABEL, /* its values */
+	STORE_CARD_PAIR,
+	STORE_CARD_TARGET /* pairs of instance */
+};
+#define STORE_CARD_KINDS 4u
+struct store_card_row {
+	uint32_t name; /* of names */
+	uint64_t value;
+};
+struct store_card_moment {
+	int64_t t_ms, since_ms;
+	uint64_t series, made, below;
+	uint32_t rows_at, rows_count; /* of rows */
+};
+struct store_card_cut {
+	struct store_card_moment *moments;
+	struct store_card_row *rows;
+	uint32_t *names; /* where each begins in texts; NUL at its end */
+	char *texts;
+	uint32_t moments_count, rows_count, names_count;
+};
+struct store_card_history_req {
+	uint32_t tenant;
+	enum store_card_kind kind;
+	int64_t t_min_ms, t_max_ms, step_ms;            /* step 0: every moment */
+	unsigned limit;                                 /* of rows, 1..64 */
+	void (*done)(struct store_card_history_req *r); /* on the asking loop */
+	/* result */
+	struct store_card_cut cut;
+	int64_t every_ms; /* moments are so far apart where nothing hinders */
+	struct mbox_msg _msg;
+	struct loop *_from;
+	struct store *_store;
+};
+void store_card_history(struct store *st, struct store_card_history_req *r);
+void store_card_cut_release(struct store_card_cut *c);
 /* Rows of all tenants, at once. On loop 0. */
 void store_card_here(struct store *st, void (*fn)(void *arg, const struct alarm_row *row), void *arg);
 

@@ -56,7 +56,7 @@ static void known_field(struct buf *b, const char *before, bool known, uint64_t 
 
 /* A list of the largest, each with what it was: null where nobody knows. */
 static void tops(struct buf *b, const char *before, const char *unit, const struct overview *o,
-    enum marks_kind kind, const struct store_top *t, unsigned count)
+    enum store_card_kind kind, const struct store_top *t, unsigned count)
 {
 	buf_add_str(b, before);
 	for (unsigned i = 0; i < count && i < o->limit; i++) {
@@ -70,19 +70,6 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
 		buf_add_str(b, "}");
 	}
 	buf_add_str(b, "]");
-}
-
-/* Pairs of instance alone, of the largest STORE_TOP_MAX of all: what a target has. */
-static unsigned targets_of(const struct store_stats *s, struct store_top *to)
-{
-	static const char name[] = "instance=";
-	unsigned n = 0;
-	for (unsigned i = 0; i < s->by_pair_count; i++) {
-		const struct store_top *t = &s->by_pair[i];
-		if (!strncmp(t->name, name, sizeof(name) - 1))
-			to[n++] = *t;
-	}
-	return n;
 }
 
 static const struct card_rule *rule_of(const struct alarm_row *row)
@@ -129,16 +116,14 @@ static void explosions(struct buf *b, const struct store_card_req *card)
 static void figures(struct buf *b, const struct overview *o)
 {
 	const struct store_stats *s = &o->stats;
-	struct store_top *targets = arena_array(&o->req->arena, STORE_TOP_MAX, sizeof(*targets));
-	unsigned targets_count = targets_of(s, targets);
 	const struct marks_mark *hour = o->card.hour, *day = o->card.day;
 	buf_printf(b, "{\"series\":%" PRIu64, s->series);
 	known_field(b, ",\"seriesHourAgo\":", hour, hour ? hour->series : 0);
 	known_field(b, ",\"seriesDayAgo\":", day, day ? day->series : 0);
-	tops(b, ",\"metrics\":[", "series", o, MARKS_METRIC, s->by_metric, s->by_metric_count);
-	tops(b, ",\"labels\":[", "values", o, MARKS_LABEL, s->by_label, s->by_label_count);
-	tops(b, ",\"pairs\":[", "series", o, MARKS_PAIR, s->by_pair, s->by_pair_count);
-	tops(b, ",\"targets\":[", "series", o, MARKS_PAIR, targets, targets_count);
+	tops(b, ",\"metrics\":[", "series", o, STORE_CARD_METRIC, s->by_metric, s->by_metric_count);
+	tops(b, ",\"labels\":[", "values", o, STORE_CARD_LABEL, s->by_label, s->by_label_count);
+	tops(b, ",\"pairs\":[", "series", o, STORE_CARD_PAIR, s->by_pair, s->by_pair_count);
+	tops(b, ",\"targets\":[", "series", o, STORE_CARD_TARGET, s->by_target, s->by_target_count);
 	buf_add_str(b, ",\"explosions\":");
 	explosions(b, &o->card);
 	buf_add_str(b, "}");

@@ -1,6 +1,7 @@
 #include "net/api/api.h"
 #include "net/api/api_admin.h"
 #include "net/api/api_card.h"
+#include "net/api/api_cardhist.h"
 #include "net/api/api_delete.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_export.h"
@@ -242,6 +243,8 @@ static const struct route rows[] = {
 	  DOC(STATUS, "The largest metrics, labels, pairs and targets in memory, each with what it was an hour and a day ago, and what explodes.", "200 an object", "400", P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 100 (20)")) },
 	{ REQ_GET,  "/api/v1/cardinality/explosions",       api_card_explosions,     ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "Labels, metrics and targets that make new values or series fast, or did within a day, and rules that act on them.", "200 a list, those of now first", "400", NONE) },
+	{ REQ_GET,  "/api/v1/cardinality/history",          api_card_history,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,
+	  DOC(STATUS, "The largest metrics, labels, pairs or targets at each moment that is kept of the last day, with all series and new ones.", "200 an object: kind, unit, every, names, and a list of moments (net/api/api_cardhist.h)", "400", P("kind", PARAM_TEXT, false, "`metrics` (usual), `labels`, `pairs` or `targets`") P("start", PARAM_TIME, false, "from when (a day before end)") P("end", PARAM_TIME, false, "until when (now)") P("step", PARAM_DURATION, false, "pieces of the range of which the last moment counts (every moment)") P("limit", PARAM_COUNT, false, "names of each moment at most, 1 to 64 (20)")) },
 	{ GET_POST, "/api/v1/cardinality/label_names",      api_card_label_names,    ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
 	  DOC(STATUS, "The labels of active series with most values, as in Mimir.", "200 an object", "400 422", SELECTOR ACTIVE LIMIT_500) },
 	{ GET_POST, "/api/v1/cardinality/label_values",     api_card_label_values,   ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,

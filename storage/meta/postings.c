@@ -182,6 +182,16 @@ void postings_free(struct postings *p)
 	mem_free(p);
 }
 
+uint64_t postings_made(const struct postings *p)
+{
+	return p->made;
+}
+
+void postings_made_begin(struct postings *p)
+{
+	p->made = 0;
+}
+
 uint64_t postings_series(const struct postings *p)
 {
 	return p->series;
@@ -539,6 +549,7 @@ void postings_add(struct postings *p, uint32_t id, struct labels ls)
 	if (ODD(was_in))
 		return;
 	p->series++;
+	p->made++;
 	struct step steps[AHEAD];
 	unsigned count = 0, at = 0;
 	const struct table *t = &p->pairs_table;

@@ -56,6 +56,8 @@ void postings_free(struct postings *p);
 void postings_add(struct postings *p, uint32_t id, struct labels ls);
 void postings_del(struct postings *p, uint32_t id, struct labels ls); /* the same bytes */
 uint64_t postings_series(const struct postings *p);
+uint64_t postings_made(const struct postings *p); /* ids added since postings_made_begin */
+void postings_made_begin(struct postings *p);
 uint64_t postings_pairs(const struct postings *p);
 size_t postings_bytes(const struct postings *p); /* memory held, about; O(1) */
 struct postings_parts {                          /* the same by part */

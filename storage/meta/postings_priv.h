@@ -83,7 +83,7 @@ struct postings {
 	uint32_t names_hole; /* those before are all taken */
 	union ids all;
 	enum ids_kind all_kind;
-	uint64_t series, seed;
+	uint64_t series, made, seed; /* made: ids added since postings_made_begin */
 	struct postings_labels labels;
 	struct postings_parts parts;
 	uint32_t serial; /* of the last bag made */

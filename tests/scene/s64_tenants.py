@@ -102,6 +102,7 @@ CASES = {
     "/api/v1/status/tsdb": [("GET", ""), ("GET", "limit=100")],
     "/api/v1/cardinality": [("GET", ""), ("GET", "limit=100")],
     "/api/v1/cardinality/explosions": [("GET", "")],
+    "/api/v1/cardinality/history": [("GET", f"kind={k}") for k in ("metrics", "labels", "pairs", "targets")] + [("GET", "start=1")],
     "/api/v1/cardinality/label_names": [("GET", SPAN), ("GET", SPAN + "&selector=" + Q(SELECTS[3])), ("GET", SPAN + "&limit=1")],
     "/api/v1/cardinality/label_values": [("GET", SPAN + "&label_names[]=job&label_names[]=hidden_label&label_names[]=__tenant_id__"), ("GET", "")],
     "/api/v1/cardinality/active_series": [("GET", f"selector={Q(e)}&{SPAN}") for e in SELECTS] + [("GET", "")],

@@ -1,4 +1,7 @@
-/* Marks of the largest metrics and labels (storage/marks.h), through a store, hour by hour. */
+/*
+ * Moments of the largest metrics, labels, pairs and targets (storage/marks.h), through a store: an
+ * hour and a day ago, played back, over restarts, power cuts, damage, clocks that are set, sleep.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,16 +10,18 @@
 #include "core/base/clock.h"
 #include "storage/marks.h"
 #include "storage/store_priv.h"
+#include "tests/lib/fsdouble.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 
 #define T0     INT64_C(1700000000000)
 #define HR     (3600 * INT64_C(1000))
+#define MIN    (60 * INT64_C(1000))
 #define TENANT 0u
 
 static struct storetest s;
-static char *dir;
+static char *dir, *top_dir;
 
 static bool begin(void)
 {
@@ -42,7 +47,7 @@ static void put(const char *name, unsigned count)
 
 struct asked {
 	uint32_t tenant;
-	int64_t ago_ms;
+	int64_t ago_ms; /* INT64_MIN: is it busy? */
 	struct marks_mark *mark;
 	bool busy;
 };
@@ -50,7 +55,8 @@ struct asked {
 static void ask_here(void *arg)
 {
 	struct asked *k = arg;
-	k->mark = marks_copy(s.store->marks, k->tenant, k->ago_ms);
+	if (k->ago_ms != INT64_MIN)
+		k->mark = marks_copy(s.store->marks, k->tenant, k->ago_ms);
 	k->busy = marks_busy(s.store->marks);
 }
 
@@ -63,10 +69,9 @@ static struct marks_mark *mark_of(uint32_t tenant, int64_t ago_ms)
 
 static void calm_wait(void)
 {
-	struct asked k = { .busy = true };
+	struct asked k = { .busy = true, .ago_ms = INT64_MIN };
 	for (unsigned i = 0; i < 60000 && k.busy; i++) {
 		testteam_run(&s.tt, 0, ask_here, &k);
-		mem_free(k.mark);
 		if (k.busy)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
@@ -86,30 +91,31 @@ static void round_wait(void)
 	later(MARKS_LOOK_MS + 1000);
 }
 
-static void tells(int64_t ago_ms, enum marks_kind kind, const char *name, bool known, uint64_t want)
+static void tells(
+    int64_t ago_ms, enum store_card_kind kind, const char *name, bool known, uint64_t want)
 {
 	struct marks_mark *m = mark_of(TENANT, ago_ms);
 	uint64_t v;
 	bool is_known = marks_value(m, kind, name, &v);
 	tap_ok(is_known == known && v == want, "%lld h ago %s had %llu, %s",
 	    (long long)(ago_ms / HR), name, (unsigned long long)v, is_known ? "known" : "not known");
-	mem_free(m);
+	marks_mark_free(m);
 }
 
 static void hours_are_told(void)
 {
 	put("a", 10);
 	round_wait();
-	tells(HR, MARKS_METRIC, "a", false, 0);
+	tells(HR, STORE_CARD_METRIC, "a", false, 0);
 	put("b", 20);
 	put("a", 30);
 	later(HR);
 	round_wait();
-	tells(HR, MARKS_METRIC, "a", true, 10);
-	tells(HR, MARKS_METRIC, "b", true, 0);
-	tells(HR, MARKS_LABEL, "series", true, 10);
-	tells(HR, MARKS_PAIR, "__name__=a", true, 10);
-	tells(24 * HR, MARKS_METRIC, "a", false, 0);
+	tells(HR, STORE_CARD_METRIC, "a", true, 10);
+	tells(HR, STORE_CARD_METRIC, "b", true, 0);
+	tells(HR, STORE_CARD_LABEL, "series", true, 10);
+	tells(HR, STORE_CARD_PAIR, "__name__=a", true, 10);
+	tells(24 * HR, STORE_CARD_METRIC, "a", false, 0);
 	tap_ok(!mark_of(TENANT + 1, HR), "nobody else has a mark");
 }
 
@@ -118,54 +124,373 @@ static void they_outlive_the_process(void)
 	storetest_close(&s);
 	if (!begin())
 		return;
-	tells(HR, MARKS_METRIC, "a", true, 10);
+	tells(HR, STORE_CARD_METRIC, "a", true, 10);
 	for (unsigned i = 0; i < 23; i++)
 		later(HR);
 	put("a", 40);
-	tells(24 * HR, MARKS_METRIC, "a", true, 10);
-	tells(23 * HR, MARKS_METRIC, "b", true, 20);
+	tells(24 * HR, STORE_CARD_METRIC, "a", true, 10);
+	tells(23 * HR, STORE_CARD_METRIC, "b", true, 20);
 	for (unsigned i = 0; i < 4; i++)
 		later(HR);
 	round_wait();
 	tap_ok(!mark_of(TENANT, 28 * HR), "those of longer ago have gone");
 }
 
-/* Nothing depends on the file. */
-static void damage_is_no_harm(void)
+/* ---- played back ---- */
+
+struct played {
+	struct store_card_history_req req;
+	bool done;
+};
+
+static void played(struct store_card_history_req *r)
 {
+	CONTAINER_OF(r, struct played, req)->done = true;
+}
+
+static void play_here(void *arg)
+{
+	struct played *p = arg;
+	store_card_history(s.store, &p->req);
+}
+
+static bool has_played(void *arg)
+{
+	return ((struct played *)arg)->done;
+}
+
+/* All moments of metrics there are; asked on another loop than theirs. */
+static struct store_card_cut play(void)
+{
+	struct played p = { .req = { .tenant = TENANT,
+		                .t_min_ms = INT64_MIN,
+		                .t_max_ms = INT64_MAX,
+		                .limit = CARDHIST_TOP,
+		                .done = played } };
+	testteam_run(&s.tt, 1, play_here, &p);
+	TAP_OK(testteam_wait(&s.tt, 1, has_played, &p, TESTTEAM_LONG_MS));
+	return p.req.cut;
+}
+
+static bool ascends(const struct store_card_cut *c)
+{
+	for (uint32_t i = 1; i < c->moments_count; i++)
+		if (c->moments[i].t_ms <= c->moments[i - 1].t_ms ||
+		    c->moments[i].since_ms < c->moments[i - 1].t_ms)
+			return false;
+	return true;
+}
+
+static const struct store_card_moment *last_of(const struct store_card_cut *c)
+{
+	static const struct store_card_moment none;
+	return c->moments_count ? &c->moments[c->moments_count - 1] : &none;
+}
+
+static void an_explosion_is_played_back(void)
+{
+	put("steady", 10);
+	for (unsigned i = 0; i < 6; i++) {
+		if (i == 3)
+			put("explodes", 500);
+		later(5 * MIN);
+	}
+	struct store_card_cut c = play();
+	bool told = ascends(&c) && c.moments_count >= 6;
+	unsigned came = 0;
+	for (uint32_t i = c.moments_count - 6; told && i < c.moments_count; i++) {
+		const struct store_card_moment *m = &c.moments[i];
+		const char *first = c.texts + c.names[c.rows[m->rows_at].name];
+		came += m->made == 500 && !strcmp(first, "explodes") &&
+		    m->t_ms - m->since_ms == 5 * MIN;
+		told &= m->made == 500 || m->made <= 10;
+	}
+	tap_ok(told && came == 1, "the moment at which it began says what it was: %u of %u", came,
+	    c.moments_count);
+	store_card_cut_release(&c);
+}
+
+static void a_restart_is_a_gap(void)
+{
+	struct store_card_cut c = play();
+	int64_t last_ms = last_of(&c)->t_ms;
+	uint32_t count = c.moments_count;
+	store_card_cut_release(&c);
 	storetest_close(&s);
-	char *path = testlib_path(dir, "CARDINALITY");
-	FILE *f = fopen(path, "r+b");
-	if (!TAP_OK(f != NULL))
-		return;
-	TAP_OK(!fseek(f, 20, SEEK_SET) && fputc('x', f) == 'x' && !fclose(f));
-	free(path);
+	clock_fake_advance(40 * MIN);
+	int64_t begun_ms = clock_wall_ms();
 	if (!begin())
 		return;
-	tap_ok(!mark_of(TENANT, 0), "marks that are damaged are none");
+	put("new", 7);
 	round_wait();
-	struct marks_mark *m = mark_of(TENANT, 0);
-	tap_ok(m != NULL, "and new ones are made");
-	mem_free(m);
-	later(HR - 10000);
-	later(MARKS_LOOK_MS);
-	m = mark_of(TENANT, (HR + 20000) / 2);
-	tap_ok(m != NULL, "in the middle between two, of which one came late, one is near");
-	mem_free(m);
+	c = play();
+	const struct store_card_moment *m = last_of(&c);
+	tap_ok(ascends(&c) && c.moments_count == count + 1 && m->since_ms == begun_ms &&
+	        m[-1].t_ms == last_ms,
+	    "a restart is a gap of %lld minutes", (long long)((m->since_ms - m[-1].t_ms) / MIN));
+	tap_ok(
+	    m->made == 7, "what a start reads again is not new: %llu", (unsigned long long)m->made);
+	store_card_cut_release(&c);
+}
+
+/* ---- clocks ---- */
+
+static void step(int64_t ms)
+{
+	calm_wait();
+	clock_fake_step_wall(ms);
+	storetest_advance(&s, 0);
+	calm_wait();
+}
+
+static void clocks_that_are_set(void)
+{
+	later(5 * MIN);
+	later(5 * MIN);
+	struct store_card_cut c = play();
+	uint32_t count = c.moments_count;
+	store_card_cut_release(&c);
+	/* Daylight saving is nothing to it; a clock that was some minutes ahead is. */
+	step(-12 * MIN);
+	later(5 * MIN);
+	later(5 * MIN);
+	c = play();
+	tap_ok(ascends(&c) && c.moments_count >= count - 2 && last_of(&c)->t_ms <= clock_wall_ms() &&
+	        last_of(&c)->t_ms > clock_wall_ms() - 6 * MIN,
+	    "a clock set back by minutes: %u of %u moments, the last one is of now",
+	    c.moments_count, count);
+	count = c.moments_count;
+	store_card_cut_release(&c);
+
+	/* In doubt there is none, and what is there stays. */
+	step(5 * 24 * HR);
+	for (unsigned i = 0; i < 5; i++)
+		later(5 * MIN);
+	c = play();
+	tap_ok(c.moments_count == count, "a clock five days ahead takes nothing and makes nothing");
+	store_card_cut_release(&c);
+	step(-5 * 24 * HR);
+	put("right", 3);
+	for (unsigned i = 0; i < 4; i++) { /* senders confirm it */
+		later(5 * MIN);
+		put("right", 3);
+	}
+	later(5 * MIN);
+	c = play();
+	tap_ok(ascends(&c) && c.moments_count > count && last_of(&c)->t_ms > clock_wall_ms() - 6 * MIN,
+	    "set right it goes on, %u moments, with a gap", c.moments_count - count);
+	store_card_cut_release(&c);
+}
+
+/* The wall clock has gone on, the other one has not. */
+static void a_machine_that_slept(void)
+{
+	struct store_card_cut c = play();
+	uint32_t count = c.moments_count;
+	store_card_cut_release(&c);
+	step(50 * MIN);
+	later(MARKS_LOOK_MS + 1000);
+	c = play();
+	const struct store_card_moment *m = last_of(&c);
+	tap_ok(c.moments_count == count + 1 && m->t_ms - m[-1].t_ms >= 50 * MIN,
+	    "after a sleep there is one at once, and a gap before it");
+	store_card_cut_release(&c);
+}
+
+/* ---- a label with very many values ---- */
+
+struct figures_call {
+	struct store_stats_req req;
+	bool done;
+};
+
+static void figures_done(struct store_stats_req *r)
+{
+	CONTAINER_OF(r, struct figures_call, req)->done = true;
+}
+
+static void figures_ask(void *arg)
+{
+	struct figures_call *c = arg;
+	store_stats(s.store, &c->req);
+}
+
+static bool figures_are(void *arg)
+{
+	return ((struct figures_call *)arg)->done;
+}
+
+static uint64_t value_of(const struct store_top *top, unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(top[i].name, name))
+			return top[i].value;
+	return 0;
+}
+
+/* In one shard, more than there are tables for: what is large is exact all the same. */
+static void very_many_values(void)
+{
+	enum {
+		MANY = 20000,
+		HEAVY = 3000
+	};
+	char *path = testlib_path(top_dir, "many");
+	struct arena a;
+	arena_init(&a, 1 << 20);
+	struct storetest_row *rows = mem_array(NULL, MANY, sizeof(*rows));
+	storetest_init(&s, path);
+	s.opts.shards = 1;
+	if (!begin())
+		return;
+	for (unsigned i = 0; i < MANY; i++) {
+		char no[16], user[16];
+		snprintf(no, sizeof(no), "%u", i);
+		snprintf(user, sizeof(user), "u%u", i < MANY - HEAVY ? i : MANY);
+		struct labels ls = label_make(&a, LABEL_NAME, i % 4 ? "big" : "small", "instance",
+		    i % 2 ? "x:1" : "y:1", "no", no, "user", user, NULL);
+		rows[i] = (struct storetest_row){ .labels = ls, .t_ms = clock_wall_ms(), .v = 1 };
+	}
+	TAP_OK(storetest_write(&s, 0, rows, MANY).stored == MANY);
+	static struct store_stats f;
+	for (unsigned lists = 0; lists < 2; lists++) {
+		struct figures_call c = { .req = { .tenant = TENANT,
+			                      .top = 20,
+			                      .lists = lists,
+			                      .stats = &f,
+			                      .done = figures_done } };
+		testteam_run(&s.tt, 1, figures_ask, &c);
+		TAP_OK(testteam_wait(&s.tt, 1, figures_are, &c, TESTTEAM_LONG_MS));
+		uint64_t no = value_of(f.by_label, f.by_label_count, "no"),
+		         off = lists ? MANY / 50 : 0;
+		uint64_t user = value_of(f.by_label, f.by_label_count, "user");
+		tap_ok(f.series == MANY && f.made == MANY, "all are counted");
+		tap_ok(value_of(f.by_metric, f.by_metric_count, "big") == MANY / 4 * 3 &&
+		        value_of(f.by_target, f.by_target_count, "instance=x:1") == MANY / 2 &&
+		        f.by_target_count == 2,
+		    "metrics and targets are exact");
+		tap_ok(value_of(f.by_pair, f.by_pair_count, "user=u20000") == HEAVY,
+		    "so is a large one among very many values");
+		tap_ok(no >= MANY - off && no <= MANY + off && user >= MANY - HEAVY + 1 - off &&
+		        user <= MANY - HEAVY + 1 + off,
+		    "values of labels: %llu and %llu%s", (unsigned long long)no,
+		    (unsigned long long)user, lists ? ", about" : "");
+	}
 	storetest_close(&s);
+	mem_free(rows);
+	arena_release(&a);
+	free(path);
+}
+
+/* ---- the file ---- */
+
+static void file_is(const char *what, size_t skip)
+{
+	char *path = testlib_path(dir, "CARDINALITY");
+	FILE *f = fopen(path, "r+b");
+	TAP_OK(f && !fseek(f, (long)skip, SEEK_SET) && fputs(what, f) >= 0 && !fclose(f));
+	free(path);
+}
+
+/* Nothing depends on the file. */
+static void damage_is_no_harm(const char *what, size_t skip)
+{
+	storetest_close(&s);
+	file_is(what, skip);
+	if (!begin())
+		return;
+	struct marks_mark *m = mark_of(TENANT, 0);
+	tap_ok(!m, "moments that are damaged, or of another format, are none");
+	round_wait();
+	m = mark_of(TENANT, 0);
+	tap_ok(m != NULL, "and new ones are made");
+	marks_mark_free(m);
+}
+
+/* An image of a power cut: what the last finished round had, or the one before. */
+static void image_open(uint64_t point, uint64_t seed, unsigned rounds)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "image-%llu-%llu", (unsigned long long)point,
+	    (unsigned long long)seed);
+	char *to = testlib_path(top_dir, name);
+	fsdouble_image(point, seed, seed ? FSDOUBLE_RANDOM : FSDOUBLE_SYNCED, to);
+	struct fsio_dir *d;
+	struct cardhist *h = cardhist_create(1u << 20);
+	uint8_t *data = NULL;
+	size_t len;
+	bool good = !fsio_dir_open(to, false, &d);
+	enum err e = good ? fsio_load(d, "CARDINALITY", 1u << 20, &data, &len) : ERR_IO;
+	if (!e)
+		e = cardhist_decode(h, data, len);
+	size_t moments = cardhist_moments(h);
+	good &= rounds ? !e && moments >= rounds && moments <= rounds + 1
+	               : (!e && moments <= 1) || e == ERR_NOTFOUND;
+	if (!good)
+		tap_ok(false, "point %llu, seed %llu: %s, %zu moments of %u",
+		    (unsigned long long)point, (unsigned long long)seed, err_text(e), moments,
+		    rounds);
+	mem_free(data);
+	cardhist_free(h);
+	fsio_dir_close(d);
+	testlib_rmtree(to);
+	free(to);
+}
+
+static void power_cuts(void)
+{
+	enum {
+		ROUNDS = 6
+	};
+	static const char *const exclude[] = { "catalog", "log", "shards", "RESERVE", NULL };
+	uint64_t points[ROUNDS + 1];
+	char *first = testlib_path(top_dir, "first");
+	fsdouble_start(&(struct fsdouble_opts){ .root = first, .exclude = exclude });
+	storetest_init(&s, first);
+	s.opts.reserve_bytes = 1;
+	s.opts.log_segment_bytes = 256u << 10;
+	bool open = begin();
+	points[0] = fsdouble_point();
+	for (unsigned i = 1; open && i <= ROUNDS; i++) {
+		put("cut", 10 * i);
+		later(5 * MIN);
+		points[i] = fsdouble_point();
+	}
+	if (open)
+		storetest_close(&s);
+	unsigned images = 0;
+	for (unsigned i = 0; open && i < ROUNDS; i++)
+		for (uint64_t point = points[i]; point < points[i + 1]; point++)
+			for (uint64_t seed = 0;
+			     seed < 2 && (point % 32 == 0 || points[i + 1] - point < 8);
+			     seed++, images++)
+				image_open(point, seed, i);
+	tap_ok(images > 60, "%u images of power cuts lost a moment at most", images);
+	fsdouble_stop();
+	free(first);
 }
 
 int main(void)
 {
 	clock_fake(T0);
-	dir = testlib_tmpdir("marks");
+	top_dir = testlib_tmpdir("marks");
+	dir = testlib_path(top_dir, "data");
 	storetest_init(&s, dir);
 	if (!begin())
 		return tap_done();
 	hours_are_told();
 	they_outlive_the_process();
-	damage_is_no_harm();
-	testlib_rmtree(dir);
+	an_explosion_is_played_back();
+	a_restart_is_a_gap();
+	clocks_that_are_set();
+	a_machine_that_slept();
+	damage_is_no_harm("x", 20);
+	damage_is_no_harm("KYMOCAR1", 0);
+	storetest_close(&s);
+	power_cuts();
+	very_many_values();
+	testlib_rmtree(top_dir);
+	free(top_dir);
 	free(dir);
 	return tap_done();
 }

@@ -1,0 +1,378 @@
+/*
+ * The history of cardinality (storage/cardhist.h): random histories, with clocks that go back,
+ * against a plain list; its image, whole and damaged; what it holds at most.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/hash.h"
+#include "core/base/wire.h"
+#include "storage/cardhist.h"
+#include "tests/lib/tap.h"
+
+#define MANY   (UINT64_C(1) << 30)
+#define MIN_MS INT64_C(60000)
+#define T0     INT64_C(1700000000000)
+#define NAMES  200u
+#define ALL    400u
+
+static uint64_t rng = 88172645463325252u;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (uint32_t)(rng >> 33) % n;
+}
+
+/* ---- the plain list ---- */
+
+struct plain {
+	int64_t t_ms, since_ms;
+	uint64_t series, made;
+	struct store_top tops[STORE_CARD_KINDS][CARDHIST_TOP];
+	unsigned counts[STORE_CARD_KINDS];
+};
+static struct plain plain[ALL];
+static unsigned plain_count;
+static uint64_t made_total, made_told;
+static int64_t begun_ms;
+static bool told;
+
+static int descending(const void *x, const void *y)
+{
+	const struct store_top *a = x, *b = y;
+	return (a->value < b->value) - (a->value > b->value);
+}
+
+static void tops_make(struct plain *m, unsigned k)
+{
+	unsigned first = rnd(NAMES), count = rnd(4) ? rnd(CARDHIST_TOP) : CARDHIST_TOP;
+	m->counts[k] = count;
+	for (unsigned i = 0; i < count; i++) {
+		struct store_top *t = &m->tops[k][i];
+		snprintf(t->name, sizeof(t->name), "%s%u", k == STORE_CARD_PAIR ? "job=" : "name",
+		    (first + i) % NAMES);
+		t->value = rnd(3) ? rnd(1000) : (uint64_t)rnd(1u << 30) << rnd(20);
+	}
+	qsort(m->tops[k], count, sizeof(m->tops[k][0]), descending);
+}
+
+/* A moment at t_ms, as the header says. */
+static void plain_add(int64_t t_ms, struct cardhist_new *n)
+{
+	static struct plain m;
+	uint64_t made = rnd(2) ? rnd(5000) : 0;
+	struct plain *last = plain_count ? &plain[plain_count - 1] : NULL;
+	m = (struct plain){ .t_ms = t_ms, .series = rnd(1u << 30) };
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		if (last && rnd(2)) {
+			memcpy(m.tops[k], last->tops[k], sizeof(m.tops[k]));
+			m.counts[k] = last->counts[k];
+		} else {
+			tops_make(&m, k);
+		}
+	}
+	made_total += made;
+	m.made = made_total - made_told;
+	made_told = made_total;
+	while (plain_count && plain[plain_count - 1].t_ms >= t_ms)
+		m.made += plain[--plain_count].made;
+	m.since_ms = begun_ms;
+	if (plain_count && (told || plain[plain_count - 1].t_ms > begun_ms))
+		m.since_ms = plain[plain_count - 1].t_ms;
+	if (m.since_ms > t_ms)
+		m.since_ms = t_ms;
+	told = true;
+	plain[plain_count++] = m;
+	*n = (struct cardhist_new){
+		.tenant = 7, .t_ms = t_ms, .series = m.series, .made = made_total, .begun_ms = begun_ms
+	};
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		n->tops[k] = plain[plain_count - 1].tops[k];
+		n->counts[k] = m.counts[k];
+	}
+}
+
+static bool rows_are(const struct store_card_cut *c, const struct store_card_moment *m,
+    const struct plain *p, unsigned k, unsigned limit)
+{
+	unsigned count = p->counts[k] < limit ? p->counts[k] : limit;
+	bool same = m->rows_count == count;
+	for (unsigned i = 0; same && i < count; i++) {
+		const struct store_card_row *row = &c->rows[m->rows_at + i];
+		same = row->value == p->tops[k][i].value && row->name < c->names_count &&
+		    !strcmp(c->texts + c->names[row->name], p->tops[k][i].name);
+	}
+	uint64_t below = p->counts[k] == CARDHIST_TOP ? p->tops[k][CARDHIST_TOP - 1].value : 0;
+	if (count < p->counts[k])
+		below = p->tops[k][count].value;
+	return same && m->below == below;
+}
+
+static bool is_plain(const struct cardhist *h, unsigned limit)
+{
+	bool same = true;
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		struct store_card_cut c;
+		cardhist_cut(h, 7, (enum store_card_kind)k, INT64_MIN, INT64_MAX, 0, limit, &c);
+		same &= c.moments_count == plain_count;
+		for (unsigned i = 0; same && i < plain_count; i++) {
+			const struct store_card_moment *m = &c.moments[i];
+			const struct plain *p = &plain[i];
+			same = m->t_ms == p->t_ms && m->since_ms == p->since_ms &&
+			    m->series == p->series && m->made == p->made &&
+			    rows_are(&c, m, p, k, limit);
+		}
+		store_card_cut_release(&c);
+	}
+	return same;
+}
+
+static void plain_expire(int64_t t_ms)
+{
+	unsigned old = 0;
+	while (old < plain_count && plain[old].t_ms < t_ms)
+		old++;
+	plain_count -= old;
+	memmove(plain, plain + old, plain_count * sizeof(plain[0]));
+}
+
+/* As after a restart: what was counted begins anew. */
+static struct cardhist *again(struct cardhist *h)
+{
+	struct buf b;
+	buf_init(&b);
+	cardhist_encode(h, &b);
+	struct cardhist *other = cardhist_create(MANY);
+	tap_ok(!cardhist_decode(other, b.data, b.len), "an image is read");
+	tap_ok(is_plain(other, CARDHIST_TOP), "and says what was there");
+	struct buf two;
+	buf_init(&two);
+	cardhist_encode(other, &two);
+	tap_ok(cardhist_moments(other) == cardhist_moments(h) && two.len == b.len,
+	    "of %zu moments, %zu bytes, %zu in memory", cardhist_moments(h), b.len,
+	    cardhist_bytes(h));
+	buf_release(&two);
+	buf_release(&b);
+	cardhist_free(h);
+	return other;
+}
+
+static void random_histories(void)
+{
+	for (unsigned round = 0; round < 6; round++) {
+		struct cardhist *h = cardhist_create(MANY);
+		int64_t t_ms = T0;
+		bool same = true;
+		plain_count = 0;
+		made_total = made_told = 0;
+		told = false;
+		begun_ms = T0 - MIN_MS;
+		for (unsigned i = 0; i < 150; i++) {
+			struct cardhist_new n;
+			/* Now and then the clock is set back, or stands. */
+			t_ms += rnd(12) ? 5 * MIN_MS + rnd(1000) : -(int64_t)rnd(40) * MIN_MS;
+			plain_add(t_ms, &n);
+			cardhist_add(h, &n);
+			if (!rnd(10)) {
+				int64_t old_ms = t_ms - 300 * MIN_MS;
+				plain_expire(old_ms);
+				cardhist_expire(h, old_ms);
+			}
+			same &= is_plain(h, 1 + rnd(CARDHIST_TOP));
+			if (i % 50 != 49)
+				continue;
+			h = again(h);
+			begun_ms = t_ms + MIN_MS;
+			made_total = made_told = 0;
+			told = false;
+		}
+		tap_ok(
+		    same, "history %u is what the plain list is, after each of its moments", round);
+		cardhist_free(h);
+	}
+}
+
+/* ---- questions ---- */
+
+static void add(struct cardhist *h, uint32_t tenant, int64_t t_ms, const char *name, uint64_t value)
+{
+	static struct store_top t;
+	snprintf(t.name, sizeof(t.name), "%s", name);
+	t.value = value;
+	struct cardhist_new n = { .tenant = tenant,
+		.t_ms = t_ms,
+		.series = value,
+		.made = value,
+		.begun_ms = T0,
+		.tops = { &t, &t, &t, &t },
+		.counts = { 1, 1, 1, 1 } };
+	cardhist_add(h, &n);
+}
+
+static void pieces(void)
+{
+	struct cardhist *h = cardhist_create(MANY);
+	struct store_card_cut c;
+	for (unsigned i = 1; i <= 12; i++)
+		add(h, 1, T0 + i * 5 * MIN_MS, "a", 10 * i);
+	cardhist_cut(h, 1, STORE_CARD_METRIC, T0, T0 + 31 * MIN_MS, 15 * MIN_MS, 5, &c);
+	/* of 5 and 10; of 15, 20 and 25; of 30 */
+	tap_ok(c.moments_count == 3 && c.moments[0].t_ms == T0 + 10 * MIN_MS &&
+	        c.moments[1].t_ms == T0 + 25 * MIN_MS && c.moments[2].t_ms == T0 + 30 * MIN_MS,
+	    "the last moment of each piece of the range stands for it");
+	tap_ok(c.moments[0].made == 20 && c.moments[1].made == 30 && c.moments[2].made == 10 &&
+	        c.moments[1].since_ms == T0 + 10 * MIN_MS,
+	    "with the new series of all of it");
+	tap_ok(c.names_count == 1 && !strcmp(c.texts, "a"), "a name stands once");
+	store_card_cut_release(&c);
+	cardhist_cut(h, 2, STORE_CARD_METRIC, INT64_MIN, INT64_MAX, 0, 5, &c);
+	tap_ok(!c.moments_count, "another tenant has none of it");
+	store_card_cut_release(&c);
+	int64_t t_ms;
+	tap_ok(cardhist_near(h, 1, T0 + 22 * MIN_MS, 30 * MIN_MS, &t_ms) && t_ms == T0 + 20 * MIN_MS &&
+	        !cardhist_near(h, 1, T0 - 30 * MIN_MS, 30 * MIN_MS, &t_ms),
+	    "the nearest is found, or none near");
+	cardhist_free(h);
+}
+
+/* ---- what it holds ---- */
+
+static uint64_t made_of(const struct cardhist *h, uint32_t tenant, struct store_card_cut *c)
+{
+	uint64_t made = 0;
+	cardhist_cut(h, tenant, STORE_CARD_METRIC, INT64_MIN, INT64_MAX, 0, CARDHIST_TOP, c);
+	for (uint32_t i = 0; i < c->moments_count; i++)
+		made += c->moments[i].made;
+	return made;
+}
+
+/* Each moment has 4 * 64 names that no other has: some 20 KB. */
+static void add_names(struct cardhist *h, uint32_t tenant, unsigned i)
+{
+	static struct store_top tops[STORE_CARD_KINDS][CARDHIST_TOP];
+	struct cardhist_new n = { .tenant = tenant,
+		.t_ms = T0 + i * 5 * MIN_MS,
+		.series = i,
+		.made = i * UINT64_C(100),
+		.begun_ms = T0 };
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		for (unsigned r = 0; r < CARDHIST_TOP; r++) {
+			snprintf(tops[k][r].name, sizeof(tops[k][r].name),
+			    "name_that_is_as_long_as_they_are_%u_%u_%u", k, i, r);
+			tops[k][r].value = 1000 - r;
+		}
+		n.tops[k] = tops[k];
+		n.counts[k] = CARDHIST_TOP;
+	}
+	cardhist_add(h, &n);
+}
+
+static void bounds(void)
+{
+	struct cardhist *h = cardhist_create(3u << 20);
+	struct store_card_cut c;
+	size_t most = 0;
+	for (unsigned i = 1; i <= 288; i++) {
+		add_names(h, 1, i);
+		most = cardhist_bytes(h) > most ? cardhist_bytes(h) : most;
+	}
+	tap_ok(most <= CARDHIST_TENANT_BYTES && most > CARDHIST_TENANT_BYTES / 2,
+	    "a tenant holds %zu bytes at most", most);
+	tap_ok(made_of(h, 1, &c) == 28800, "new series are told of, whatever moments went");
+	int64_t gap = 0, gap_min = INT64_MAX;
+	for (uint32_t i = 1; i < c.moments_count; i++) {
+		int64_t g = c.moments[i].t_ms - c.moments[i - 1].t_ms;
+		gap = g > gap ? g : gap;
+		gap_min = g < gap_min ? g : gap_min;
+	}
+	tap_ok(c.moments_count > 25 && c.moments[0].t_ms == T0 + 5 * MIN_MS &&
+	        c.moments[c.moments_count - 1].t_ms == T0 + 288 * 5 * MIN_MS && gap <= 80 * MIN_MS,
+	    "%u moments of the whole day are left, %lld to %lld minutes apart", c.moments_count,
+	    (long long)(gap_min / MIN_MS), (long long)(gap / MIN_MS));
+	store_card_cut_release(&c);
+	for (uint32_t tenant = 2; tenant < 30; tenant++)
+		for (unsigned i = 1; i <= 20; i++)
+			add_names(h, tenant, i);
+	tap_ok(cardhist_bytes(h) <= 3u << 20, "all together hold what they may: %zu",
+	    cardhist_bytes(h));
+	bool fair = true;
+	for (uint32_t tenant = 1; tenant < 30; tenant++) {
+		fair &= made_of(h, tenant, &c) > 0 && c.moments_count >= 2;
+		store_card_cut_release(&c);
+	}
+	tap_ok(fair, "and each still has some");
+	cardhist_expire(h, INT64_MAX);
+	tap_ok(!cardhist_bytes(h) && !cardhist_moments(h), "what is old goes, to the last byte");
+	for (uint32_t tenant = 0; tenant < CARDHIST_TENANTS + 5; tenant++)
+		add(h, tenant, T0 + tenant, "x", 1);
+	int64_t t_ms;
+	tap_ok(cardhist_moments(h) == CARDHIST_TENANTS && !cardhist_near(h, 4, T0, MIN_MS, &t_ms) &&
+	        cardhist_near(h, 5, T0, MIN_MS, &t_ms),
+	    "of too many tenants the one that was counted longest ago makes room");
+	cardhist_free(h);
+	h = cardhist_create(MANY);
+	for (unsigned i = 1; i <= 500; i++)
+		add(h, 1, T0 + i * MIN_MS, "x", 3);
+	tap_ok(cardhist_moments(h) == CARDHIST_MOMENTS && cardhist_bytes(h) < 60000,
+	    "quiet moments take %zu bytes each", cardhist_bytes(h) / CARDHIST_MOMENTS);
+	cardhist_free(h);
+}
+
+/* ---- damage ---- */
+
+static void damage(void)
+{
+	struct cardhist *h = cardhist_create(MANY);
+	struct buf b;
+	for (unsigned i = 1; i < 5; i++)
+		add(h, i, T0 + i, i % 2 ? "a" : "b", i);
+	buf_init(&b);
+	cardhist_encode(h, &b);
+	struct cardhist *other = cardhist_create(MANY);
+	bool noticed = true;
+	for (size_t i = 0; i < b.len; i++) {
+		b.data[i] ^= 0x10;
+		noticed &=
+		    cardhist_decode(other, b.data, b.len) == ERR_DAMAGED && !cardhist_bytes(other);
+		b.data[i] ^= 0x10;
+	}
+	for (size_t len = 0; len < b.len; len++)
+		noticed &= cardhist_decode(other, b.data, len) == ERR_DAMAGED;
+	tap_ok(noticed, "any bit and any end is noticed, and nothing of it is taken");
+	/* The checksum is right, and what stands there is not. */
+	bool sane = true;
+	for (size_t i = 8; i < b.len - 4; i++)
+		for (unsigned v = 0; v < 256; v += 15) {
+			struct buf x;
+			buf_init(&x);
+			buf_add(&x, b.data, b.len - 4);
+			x.data[i] = (uint8_t)v;
+			wire_put_u32(&x, crc32c(0, x.data, x.len));
+			if (cardhist_decode(other, x.data, x.len))
+				sane &= !cardhist_bytes(other);
+			cardhist_expire(other, INT64_MAX);
+			sane &= !cardhist_bytes(other);
+			buf_release(&x);
+		}
+	tap_ok(sane, "nor does other nonsense leave anything behind");
+	tap_ok(cardhist_decode(other, (const uint8_t *)"KYMOCAR1________", 16) == ERR_UNSUPPORTED,
+	    "the former format has an error of its own");
+	tap_ok(!cardhist_decode(other, b.data, b.len) && cardhist_moments(other) == 4,
+	    "the image itself is fine");
+	cardhist_free(other);
+	cardhist_free(h);
+	buf_release(&b);
+}
+
+int main(void)
+{
+	random_histories();
+	pieces();
+	bounds();
+	damage();
+	return tap_done();
+}
