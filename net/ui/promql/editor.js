@@ -27,6 +27,7 @@ const COLORS_MOST = 60000; /* characters; longer texts are shown plain */
 const CHECK_MOST = 50000; /* and are not checked while they are typed */
 const ASK_MS = 40, CHECK_MS = 400, UNFINISHED_MS = 1600; /* the time that typing rests before something is asked */
 const RECENT_MOST = 40;
+const GAP = 9; /* px between the word and the list: that of the box's border */
 
 /* Places where suggestions come by themselves although nothing of the word stands there yet. */
 const EAGER = new Set(["label", "value", "quoted", "duration"]);
@@ -89,7 +90,8 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	const setError = (e, spoken = true) => {
 		error = e ? mistake(area.value, e) : null;
 		errorIn = area.value;
-		if (error)
+		/* What has no place is not the text's fault. */
+		if (error && error.to > error.from)
 			area.setAttribute("aria-invalid", "true");
 		else
 			area.removeAttribute("aria-invalid");
@@ -122,7 +124,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		const mine = el.getBoundingClientRect(), word = layer.box(place.from), view = window.visualViewport;
 		const bottom = (view ? view.offsetTop + view.height : innerHeight) - word.bottom, top = word.top - (view ? view.offsetTop : 0);
 		const above = bottom < 160 && top > bottom;
-		list.place(word.left - mine.left - 34, above ? mine.bottom - word.top + 4 : word.bottom - mine.top + 4, mine.width, (above ? top : bottom) - 8, above);
+		list.place(word.left - mine.left - 34, above ? mine.bottom - word.top + GAP : word.bottom - mine.top + GAP, mine.width, (above ? top : bottom) - 8, above);
 	};
 	const offer = () => {
 		const items = choices(place, found, recent);

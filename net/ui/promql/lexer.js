@@ -216,7 +216,7 @@ const scan = (text) => {
 };
 
 /* Does the token end an operand, so that an operator or a modifier may follow? */
-const ENDS = new Set(["metric", "label", "string", "number", "duration"]);
+const ENDS = new Set(["metric", "label", "string", "number", "duration", "bad"]);
 const ends = (t) => !!t && (ENDS.has(t.kind) || t.close);
 
 const role = (name) => name.length <= LONGEST ? ROLES.get(name) || ROLES.get(name.toLowerCase()) : undefined;
