@@ -176,6 +176,7 @@ test("keys", async () => {
 	e.key("ArrowUp");
 	equal(e.area.value, "draft", "in the middle, Up is the caret's");
 	ok(e.area.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", shiftKey: true, cancelable: true })), "Shift+Enter is the browser's");
+	ok(e.key("Enter", { ctrlKey: true }) && !e.ran.length, "Ctrl+Enter is the view's");
 	const f = start("a   +  b");
 	f.key("F", { ctrlKey: true, shiftKey: true });
 	await until(() => f.area.value === "a + b", 2000);

@@ -282,6 +282,8 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		const done = () => {
 			if (list.open && !ctrl && !e.altKey && inList(e))
 				return true;
+			if (e.key === "Enter" && ctrl)
+				return shut(), false; /* all panels: the view's */
 			if (e.key === "Enter" && !e.shiftKey && !e.altKey)
 				return run(), true;
 			if (e.key === " " && e.ctrlKey)
