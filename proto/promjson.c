@@ -392,6 +392,8 @@ static void samples(struct promjson *e, struct buf *out, size_t full)
 static void tail(struct promjson *e, struct buf *out)
 {
 	ADD(out, "}");
+	if (e->_a->make_more)
+		e->_a->make_more(e->_a->make_more_arg);
 	if (e->_a->more)
 		buf_add(out, e->_a->more->data, e->_a->more->len);
 	promjson_end(out, &e->_a->warnings, &e->_a->infos);

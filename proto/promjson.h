@@ -40,6 +40,9 @@ struct promjson_answer {
 	const struct ql_stats *stats; /* NULL = no "stats" */
 	/* Members of the answer beside "data", as they stand (",\"trace\":{...}"); NULL: none. */
 	const struct buf *more;
+	/* Makes them, when all else is encoded; NULL: they are there. */
+	void (*make_more)(void *arg);
+	void *make_more_arg;
 };
 struct promjson_hist { /* a histogram being written */
 	struct hist_iter _buckets;

@@ -137,5 +137,14 @@ struct ql_stats {
 	double parse_s, prepare_s, eval_s, sort_s, queue_s, total_s;
 };
 const struct ql_stats *ql_stats(const struct ql *q);
+/*
+ * Before ql_start: how many of its steps a front would have from
+ * before, as of now, and which part of what the plan reads the others would need (1: all of it).
+ */
+struct ql_peek {
+	uint64_t steps, steps_kept; /* 0: it has no front that may keep it */
+	double part;
+};
+struct ql_peek ql_peek(struct ql *q);
 
 #endif

@@ -10,14 +10,21 @@
 #ifndef CORE_PROMQL_QL_TRACE_H
 #define CORE_PROMQL_QL_TRACE_H
 
-#include "core/model/matcher.h"
+#include "core/seam/source.h"
 
 struct ql_trace_shard {
-	uint64_t series, samples;  /* read */
-	uint64_t bytes;            /* that its source held at most */
-	uint64_t home_bytes;       /* sent to the loop that asked */
-	uint64_t busy_ns;          /* in its slices */
-	uint64_t begin_ns, end_ns; /* core/base/clock.h, real; begin 0: it did not run */
+	uint64_t series, samples; /* read */
+	struct source_read read;  /* the same by where they stood */
+	uint64_t bytes;           /* that its source held at most */
+	uint64_t home_bytes;      /* sent to the loop that asked */
+	unsigned loop;
+	/* core/base/clock.h, real; begin 0: it did not run. asked: when its job was begun */
+	uint64_t asked_ns, begin_ns, end_ns;
+	/*
+	 * From asked to end it was busy, in its slices; waited for its turn among what else its
+	 * loop does; for files, read by workers; for home: to take what was sent, or a heavy place.
+	 */
+	uint64_t busy_ns, turn_ns, files_ns, home_ns;
 };
 /* What is read of the series of one selector. */
 struct ql_trace_piece {
@@ -28,6 +35,11 @@ struct ql_trace_piece {
 	size_t matchers_count;
 	unsigned pipes; /* how many parts of the query use what is read */
 	uint32_t steps;
+	/* its pipes: each series is a column; all become groups, or one; samples as they are */
+	unsigned columns, groups, ones, raws;
+	int64_t range_ms; /* of their windows; of newest samples how far back one is looked for */
+	int64_t step_ms;
+	const char *function; /* that all of them have; NULL */
 	unsigned shards_count;
 	struct ql_trace_shard *shards;
 };
@@ -35,6 +47,7 @@ struct ql_trace_piece {
 struct ql_trace_node {
 	const char *what, *text; /* "piece", "rate(up[5m])" */
 	const char *more;        /* of a piece: what is done on the shards; NULL */
+	int piece;               /* number of the piece that it reads; -1: of none */
 	uint32_t steps;
 	struct ql_trace_node *first, *next;
 };

@@ -27,6 +27,7 @@
 #include "net/api/accesslog.h"
 #include "net/api/doctornotes.h"
 #include "net/api/door.h"
+#include "net/api/estimate.h"
 #include "net/api/refusals.h"
 #include "net/api/running.h"
 #include "net/http/router.h"
@@ -144,6 +145,7 @@ struct api_loop {
 	uint64_t access_count;
 	struct door_loop door;
 	struct running_loop running;
+	struct outlook_pace pace; /* of queries that ended here */
 	struct list_link watches; /* of net/api/api_health.c */
 	/* Of net/recv/recv_remote.c, NULL until they are needed. */
 	struct rw2_memory *rw2;

@@ -89,7 +89,8 @@ struct query { /* in the request's arena */
 	struct ql_value value;   /* the result, cut to limit */
 	struct promjson_answer answer;
 	struct promjson encoder;
-	struct buf first; /* encoded before the answer was begun */
+	uint64_t encode_ns; /* when the piece of the answer was begun that is encoded now */
+	struct buf first;   /* encoded before the answer was begun */
 	/* who answers in JSON's stead; NULL = JSON */
 	void (*plain_reply)(void *arg, const struct promjson_answer *a);
 	void *plain_arg;
@@ -189,10 +190,9 @@ static void trace_param(struct query *q, const struct urlq *u)
 	arena_init(&t->arena, EXPRESSION_BLOCK);
 	ql_trace_init(&t->ql, &t->arena);
 	buf_init(&t->json);
-	t->came_ns = clock_mono_ns();
+	t->came_ns = clock_real_mono_ns();
 	q->opts.trace = &t->ql;
-	if (q->explain)
-		q->opts.front = NULL;
+	t->loop = loop_index(q->req->loop);
 }
 
 /* nocache=1, as VictoriaMetrics has it. Statistics are those of a whole evaluation. */
@@ -484,7 +484,7 @@ static void granted(struct ask *a)
 	q->state = QUERY_MAKING;
 	q->running.state = RUNNING_WORKS;
 	if (q->tracing) {
-		q->tracing->granted_ns = clock_mono_ns();
+		q->tracing->granted_ns = clock_real_mono_ns();
 		arena_purse(&q->tracing->arena, q->opts.purse);
 		q->tracing->json.purse = q->opts.purse;
 	}
@@ -501,27 +501,25 @@ static void make(struct ask *a)
 		q->err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &q->eb);
 }
 
+static const struct outlook_pace *pace_of(void *arg, struct loop *l)
+{
+	const struct query *q = arg;
+	return &api_of(q->req)->loops[loop_index(l)].pace;
+}
+
 /* What it would read, without reading it. */
 static void explain(struct query *q)
 {
 	struct tracing *t = q->tracing;
-	struct estimate *e = &t->estimate;
-	*e = (struct estimate){ .source = api_of(q->req)->source,
-		.ticket = q->ask.ticket,
-		.tenants = q->req->tenants,
-		.tenants_count = q->req->tenants_count,
-		.done = explained,
-		.arg = q };
-	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
-		e->count++;
-	e->asks = arena_zalloc(&t->arena, (e->count + 1) * sizeof(*e->asks));
-	struct estimate_ask *to = e->asks;
-	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
-		*to++ = (struct estimate_ask){ .matchers = p->matchers,
-			.matchers_count = p->matchers_count,
-			.t_min_ms = p->t_min_ms,
-			.t_max_ms = p->t_max_ms };
-	estimate_start(e, &t->arena);
+	t->peek = ql_peek(q->ql);
+	tracing_ask(t,
+	    (struct estimate){ .source = api_of(q->req)->source,
+	        .ticket = q->ask.ticket,
+	        .tenants = q->req->tenants,
+	        .tenants_count = q->req->tenants_count,
+	        .pace_of = pace_of,
+	        .done = explained,
+	        .arg = q });
 }
 
 static struct tracing_told told_of(const struct query *q)
@@ -554,6 +552,12 @@ static void explained(void *arg)
 		apierr_json(q->req, e->err, text, strlen(text));
 		return;
 	}
+	struct tracing *t = q->tracing;
+	const struct outlook_limits limits = { .samples = q->opts.max_samples,
+		.memory = q->opts.max_bytes,
+		.timeout_ms = (uint64_t)q->opts.timeout_ms };
+	outlook_make(&t->outlook, t->ql.pieces, e, t->peek.part, &limits);
+	t->memory_max = q->opts.max_bytes;
 	promjson_begin(out);
 	tracing_explain(q->tracing, &told, out);
 	promjson_end(out, NULL, NULL);
@@ -564,7 +568,7 @@ static void made(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
 	if (q->tracing)
-		q->tracing->made_ns = clock_mono_ns();
+		q->tracing->made_ns = clock_real_mono_ns();
 	if (!q->err && !q->timed_out && !a->left) {
 		q->state = q->explain ? QUERY_EXPLAINS : QUERY_RUNNING;
 		if (q->explain)
@@ -676,6 +680,18 @@ static const char *default_text(enum err e)
 	return e == ERR_CANCELED ? "query was canceled in expression evaluation" : err_text(e);
 }
 
+/* For who asks what a query will take. One of kept steps tells nothing of that. */
+static void note_pace(const struct query *q, const struct ql_stats *st)
+{
+	uint64_t steps = 1;
+	if (q->opts.step_ms > 0)
+		steps += (uint64_t)((q->opts.end_ms - q->opts.start_ms) / q->opts.step_ms);
+	if (st->steps_kept || !st->samples_read)
+		return;
+	outlook_note(&api_loop_of(q->req)->pace,
+	    (struct outlook_work){ st->samples_read, outlook_times(st->series, steps) }, st->total_s);
+}
+
 static void evaluated(void *arg, struct ql *ql)
 {
 	struct query *q = arg;
@@ -684,8 +700,10 @@ static void evaluated(void *arg, struct ql *ql)
 	CHECK(q->state == QUERY_RUNNING);
 	q->state = QUERY_REPLYING;
 	q->running.state = RUNNING_ANSWERS;
-	if (q->tracing)
-		q->tracing->done_ns = clock_mono_ns();
+	if (q->tracing) {
+		q->tracing->done_ns = clock_real_mono_ns();
+		q->tracing->memory_max = purse_peak(ticket_purse(q->ask.ticket));
+	}
 	running_was(&q->running, clock_mono_ns() - q->req->start_ns,
 	    purse_peak(ticket_purse(q->ask.ticket)));
 	set_payer(q, q->ask.ticket);
@@ -698,6 +716,8 @@ static void evaluated(void *arg, struct ql *ql)
 	}
 	if (err && (!text || !*text))
 		text = default_text(err);
+	if (!err)
+		note_pace(q, ql_stats(ql));
 	slowlog_query(
 	    &q->running, clock_mono_ns() - q->req->start_ns, ql_stats(ql), err ? text : NULL);
 	if (!err && q->joint && joint_waiting(q->joint)) { /* those who wait are told the same */
@@ -714,6 +734,15 @@ static void evaluated(void *arg, struct ql *ql)
 		return;
 	}
 	answer_result(q);
+}
+
+/* The last that is made of the answer, so that it tells of the rest. */
+static void make_trace(void *arg)
+{
+	struct query *q = arg;
+	const struct tracing_told told = told_of(q);
+	q->tracing->encode_ns += clock_real_mono_ns() - q->encode_ns;
+	tracing_put(q->tracing, &told, q->ql);
 }
 
 /* The result is read only: others may read it at the same time. */
@@ -747,9 +776,9 @@ static void answer_result(struct query *q)
 		w->extra[extra++] = q->stats_warning;
 	q->answer.infos.items = ql_infos(ql, &q->answer.infos.count);
 	if (q->tracing) {
-		const struct tracing_told told = told_of(q);
-		tracing_put(q->tracing, &told, ql);
 		q->answer.more = &q->tracing->json;
+		q->answer.make_more = make_trace;
+		q->answer.make_more_arg = q;
 	}
 	q->answer.value = &q->value;
 	q->answer.stats = q->want_stats ? ql_stats(ql) : NULL;
@@ -758,6 +787,17 @@ static void answer_result(struct query *q)
 
 /* --- REPLYING --- */
 
+/* As promjson_next, and how long it takes. */
+static bool encode(struct query *q, struct buf *out, size_t at_least)
+{
+	if (LIKELY(!q->tracing))
+		return promjson_next(&q->encoder, out, at_least);
+	q->encode_ns = clock_real_mono_ns();
+	bool end = promjson_next(&q->encoder, out, at_least);
+	q->tracing->encode_ns += clock_real_mono_ns() - q->encode_ns;
+	return end;
+}
+
 static void reply(struct query *q)
 {
 	if (q->plain_reply) {
@@ -765,7 +805,7 @@ static void reply(struct query *q)
 		return;
 	}
 	promjson_query(&q->encoder, &q->answer);
-	if (promjson_next(&q->encoder, &q->first, WHOLE_BYTES))
+	if (encode(q, &q->first, WHOLE_BYTES))
 		req_reply_buf(q->req, 200, "application/json", &q->first);
 	else
 		req_reply_stream(q->req, 200, "application/json", pull);
@@ -779,7 +819,7 @@ static enum req_pull pull(struct req *r, struct buf *out)
 		buf_release(&q->first);
 		return REQ_MORE;
 	}
-	return promjson_next(&q->encoder, out, PIECE_BYTES) ? REQ_END : REQ_MORE;
+	return encode(q, out, PIECE_BYTES) ? REQ_END : REQ_MORE;
 }
 
 static void sent(struct req *r)

@@ -2,6 +2,7 @@
 
 #include "core/base/arena.h"
 #include "core/rt/job.h"
+#include "net/api/outlook.h"
 
 struct estimate_piece { /* of a shard */
 	struct estimate *of;
@@ -13,7 +14,9 @@ struct estimate_piece { /* of a shard */
 	struct source_query query;
 	struct source_cursor *cursor;
 	size_t at;
-	uint64_t *series; /* by ask */
+	struct source_forecast *told; /* by ask */
+	bool first;                   /* of its loop */
+	struct outlook_pace pace;
 	bool cancel;
 	enum err err;
 	struct errbuf eb;
@@ -33,8 +36,11 @@ static void piece_home(struct mbox_msg *m)
 		e->err = p->err;
 		e->eb = p->eb;
 	}
-	for (size_t i = 0; i < e->count; i++)
-		e->asks[i].series += p->series[i];
+	for (size_t i = 0; i < e->count; i++) {
+		outlook_gather(&e->asks[i].told, &p->told[i]);
+		e->asks[i].columns += p->told[i].column;
+	}
+	outlook_add(&e->pace, &p->pace);
 	one_home(e);
 }
 
@@ -67,57 +73,67 @@ static void wake(void *arg)
 	job_wake(&p->job);
 }
 
-/* No series is read: each is said no to before. */
-static bool keep(void *arg, uint32_t tenant, struct labels labels)
-{
-	(void)arg;
-	(void)tenant;
-	(void)labels;
-	return false;
-}
-
 static enum err open_next(struct estimate_piece *p)
 {
 	const struct estimate *e = p->of;
 	const struct estimate_ask *a = &e->asks[p->at];
-	p->query = (struct source_query){ .what = SOURCE_SERIES_SAMPLES,
+	p->query = (struct source_query){ .what = SOURCE_FORECAST,
 		.tenants = e->tenants,
 		.tenants_count = e->tenants_count,
 		.t_min_ms = a->t_min_ms,
 		.t_max_ms = a->t_max_ms,
 		.matchers = a->matchers,
 		.matchers_count = a->matchers_count,
-		.keep = keep,
 		.wake = wake,
 		.wake_arg = p };
 	return e->source->ops->open(e->source, p->shard, &p->query, &p->cursor);
 }
 
-/* The estimate is there as soon as the series have been chosen. */
+/* A selector has an item for each tenant. */
+static enum err take_next(struct estimate_piece *p, bool *waits)
+{
+	struct source_item item = { .forecast = NULL };
+	enum err e = p->cursor ? ERR_OK : open_next(p);
+	if (e)
+		return e;
+	switch (p->cursor->ops->next(p->cursor, &item)) {
+	case SOURCE_READY:
+		if (!item.forecast) /* a source that tells nothing */
+			return ERR_UNSUPPORTED;
+		outlook_gather(&p->told[p->at], item.forecast);
+		break;
+	case SOURCE_AGAIN:
+		break;
+	case SOURCE_WAIT:
+		*waits = true;
+		break;
+	case SOURCE_END:
+		close_cursor(p);
+		p->at++;
+		break;
+	case SOURCE_ERROR:
+		p->eb = p->cursor->eb;
+		return p->cursor->err;
+	}
+	return ERR_OK;
+}
+
 static enum job_state piece_run(struct job *j)
 {
 	struct estimate_piece *p = CONTAINER_OF(j, struct estimate_piece, job);
-	struct source_item item;
-	while (p->at < p->of->count) {
-		if (p->cancel)
-			return finish(p, ERR_CANCELED);
-		enum err e = p->cursor ? ERR_OK : open_next(p);
+	const struct estimate *of = p->of;
+	bool waits = false;
+	while (p->at < of->count) {
+		enum err e = p->cancel ? ERR_CANCELED : take_next(p, &waits);
 		if (e)
 			return finish(p, e);
-		enum source_state st = p->cursor->ops->next(p->cursor, &item);
-		if (st == SOURCE_ERROR) {
-			p->eb = p->cursor->eb;
-			return finish(p, p->cursor->err);
-		}
-		if (st == SOURCE_WAIT)
+		if (waits)
 			return JOB_WAIT;
-		if (p->cursor->est_series || st != SOURCE_AGAIN) {
-			p->series[p->at++] = p->cursor->est_series;
-			close_cursor(p);
-		}
 		if (job_should_yield())
 			return JOB_YIELD;
 	}
+	if (p->first && of->pace_of)
+		p->pace = *of->pace_of(of->arg, p->loop);
 	return finish(p, ERR_OK);
 }
 
@@ -141,7 +157,10 @@ void estimate_start(struct estimate *e, struct arena *a)
 		p->of = e;
 		p->shard = i;
 		p->loop = e->source->ops->loop_of(e->source, i);
-		p->series = arena_zalloc(a, (e->count + 1) * sizeof(*p->series));
+		p->told = arena_zalloc(a, (e->count + 1) * sizeof(*p->told));
+		p->first = true;
+		for (unsigned k = 0; k < i && p->first; k++)
+			p->first = e->_pieces[k].loop != p->loop;
 		errbuf_init(&p->eb);
 		p->msg.fn = piece_begin;
 		loop_send(p->loop, &p->msg);

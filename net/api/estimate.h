@@ -1,11 +1,12 @@
 /*
- * estimate - how many series selectors will read at most, without reading any: a job on each shard
- * asks the index, one selector after the other.
+ * estimate - what selectors will read, without reading it: a job on each shard asks the source for
+ * a forecast of each (core/seam/source.h), one selector after the other.
  *
  *   estimate_start > one message per shard > done(arg), once, when all are home
  *
- * Thread: the loop that started it. Memory: some 500 bytes a shard; what is asked is borrowed until
- * done.
+ * It brings along what the loops know of how fast queries are (net/api/outlook.h).
+ * Thread: the loop that started it. Memory: some 500 bytes a shard and 80 a selector of each; what
+ * is asked is borrowed until done.
  */
 #ifndef NET_API_ESTIMATE_H
 #define NET_API_ESTIMATE_H
@@ -13,11 +14,16 @@
 #include "core/account/ticket.h"
 #include "core/seam/source.h"
 
+struct outlook_pace { /* sums, weighted (net/api/outlook.h); zero at first */
+	double count, n, x, y, xx, xy;
+};
+
 struct estimate_ask {
 	const struct matcher *matchers;
 	size_t matchers_count;
 	int64_t t_min_ms, t_max_ms;
-	uint64_t series; /* at most; result */
+	struct source_forecast told; /* result, over all shards */
+	uint64_t columns;            /* the longest series of each shard, added up */
 };
 struct estimate {
 	struct source *source;
@@ -26,9 +32,12 @@ struct estimate {
 	size_t tenants_count;
 	struct estimate_ask *asks;
 	size_t count;
+	/* Asked on each loop that has a shard, once; borrowed. NULL: nobody is asked. */
+	const struct outlook_pace *(*pace_of)(void *arg, struct loop *l);
 	void (*done)(void *arg);
 	void *arg;
-	enum err err; /* result */
+	struct outlook_pace pace; /* result */
+	enum err err;             /* result */
 	struct errbuf eb;
 	/* private */
 	struct loop *_home;

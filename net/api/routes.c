@@ -67,7 +67,7 @@
 #define TIME             P("time", PARAM_TIME, false, "when (now)")
 #define RANGE            P("start", PARAM_TIME, false, "begin of the range (everything)") P("end", PARAM_TIME, false, "its end (everything)")
 #define STEPS            P("start", PARAM_TIME, true, "the first step") P("end", PARAM_TIME, true, "no step is later") P("step", PARAM_DURATION, true, "from one to the next")
-#define OF_QUERIES       P("timeout", PARAM_DURATION, false, "shorter than `--query.timeout`, waiting included") LIMIT P("lookback_delta", PARAM_DURATION, false, "how far back a sample counts (`--query.lookback-delta`)") P("stats", PARAM_TEXT, false, "`true` or `all`: with times and counts") P("trace", PARAM_TEXT, false, "`1`: with what the query did, step by step and shard by shard") P("explain", PARAM_TEXT, false, "`1`: only what it would do, and how many series it would read at most")
+#define OF_QUERIES       P("timeout", PARAM_DURATION, false, "shorter than `--query.timeout`, waiting included") LIMIT P("lookback_delta", PARAM_DURATION, false, "how far back a sample counts (`--query.lookback-delta`)") P("stats", PARAM_TEXT, false, "`true` or `all`: with times and counts") P("trace", PARAM_TEXT, false, "`1`: with what the query did, step by step and shard by shard, in words and numbers") P("explain", PARAM_TEXT, false, "`1`: only what it would do, read, hold and take, by estimates; whether a limit would refuse it")
 #define LIMIT            P("limit", PARAM_COUNT, false, "of what the answer lists, at most; 0: all")
 #define SELECTOR         P("selector", PARAM_PROMQL, false, "only series that it selects")
 #define ACTIVE           P("start", PARAM_TIME, false, "begin of the range (20 minutes ago)") P("end", PARAM_TIME, false, "its end (everything)")

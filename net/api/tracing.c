@@ -1,5 +1,6 @@
 #include "net/api/tracing.h"
 
+#include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
@@ -13,22 +14,50 @@ static void ms_put(struct buf *b, const char *name, uint64_t ns)
 	buf_printf(b, "\"%s\":%" PRIu64 ".%03u", name, ns / 1000000, (unsigned)(ns / 1000 % 1000));
 }
 
-/* A node without its end: children may follow. */
-static void node_begin(struct buf *b, uint64_t ns, const struct buf *message)
+static void number_put(struct buf *b, const char *name, uint64_t v)
 {
-	buf_add_u8(b, '{');
-	ms_put(b, "duration_msec", ns);
-	buf_add_str(b, ",\"message\":");
-	json_str(b, (const char *)message->data, message->len);
+	buf_printf(b, ",\"%s\":%" PRIu64, name, v);
 }
 
-static void leaf(struct buf *b, bool first, uint64_t ns, struct buf *message)
+static void msec_put(struct buf *b, const char *name, uint64_t ns)
+{
+	buf_add_u8(b, ',');
+	ms_put(b, name, ns);
+}
+
+struct node {
+	const char *kind;
+	uint64_t start_ns, took_ns; /* start: since the request came */
+};
+
+/* A node without its end: numbers and children may follow. */
+static void node_begin(struct buf *b, const struct node *n, struct buf *message)
+{
+	buf_add_u8(b, '{');
+	ms_put(b, "duration_msec", n->took_ns);
+	buf_add_str(b, ",\"message\":");
+	json_str(b, (const char *)message->data, message->len);
+	buf_printf(b, ",\"kind\":\"%s\"", n->kind);
+	msec_put(b, "start_msec", n->start_ns);
+	buf_clear(message);
+}
+
+static void leaf(struct buf *b, bool first, const struct node *n, struct buf *message)
 {
 	if (!first)
 		buf_add_u8(b, ',');
-	node_begin(b, ns, message);
+	node_begin(b, n, message);
 	buf_add_u8(b, '}');
-	buf_clear(message);
+}
+
+static uint64_t since(const struct tracing *t, uint64_t ns)
+{
+	return ns > t->came_ns ? ns - t->came_ns : 0;
+}
+
+static uint64_t between(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
 static uint64_t seconds_ns(double s)
@@ -61,66 +90,134 @@ static bool has_run(const struct ql_trace_piece *p)
 	return false;
 }
 
-static void shards_put(struct buf *b, const struct ql_trace_piece *p, struct buf *m)
+static void read_put(struct buf *b, uint64_t series, uint64_t samples, const struct source_read *r)
 {
-	bool first = true;
-	buf_add_str(b, ",\"children\":[");
-	for (unsigned i = 0; i < p->shards_count; i++) {
-		const struct ql_trace_shard *s = &p->shards[i];
-		if (!s->begin_ns)
-			continue;
-		buf_printf(m,
-		    "shard %u: series=%" PRIu64 ", samples=%" PRIu64 ", sourceBytes=%" PRIu64
-		    ", sentBytes=%" PRIu64 ", busy=%" PRIu64 ".%03ums",
-		    i, s->series, s->samples, s->bytes, s->home_bytes, s->busy_ns / 1000000,
-		    (unsigned)(s->busy_ns / 1000 % 1000));
-		leaf(b, first, s->end_ns - s->begin_ns, m);
-		first = false;
-	}
-	buf_add_str(b, "]");
+	number_put(b, "series", series);
+	number_put(b, "samples", samples);
+	number_put(b, "samples_memory", r->memory_samples);
+	number_put(b, "samples_files", r->file_samples);
+	number_put(b, "bytes_memory", r->memory_bytes);
+	number_put(b, "bytes_files", r->file_bytes);
 }
 
-static void piece_put(struct buf *b, const struct ql_trace_piece *p, struct buf *m)
+static void shard_put(struct buf *b, const struct tracing *t, unsigned i,
+    const struct ql_trace_shard *s, struct buf *m)
+{
+	const struct node n = { "shard", since(t, s->asked_ns), between(s->begin_ns, s->end_ns) };
+	buf_printf(m,
+	    "shard %u: series=%" PRIu64 ", samples=%" PRIu64 ", sourceBytes=%" PRIu64
+	    ", sentBytes=%" PRIu64 ", busy=%" PRIu64 ".%03ums",
+	    i, s->series, s->samples, s->bytes, s->home_bytes, s->busy_ns / 1000000,
+	    (unsigned)(s->busy_ns / 1000 % 1000));
+	node_begin(b, &n, m);
+	number_put(b, "shard", i);
+	number_put(b, "loop", s->loop);
+	read_put(b, s->series, s->samples, &s->read);
+	number_put(b, "bytes_source", s->bytes);
+	number_put(b, "bytes_sent", s->home_bytes);
+	msec_put(b, "busy_msec", s->busy_ns);
+	msec_put(b, "wait_turn_msec", s->turn_ns);
+	msec_put(b, "wait_files_msec", s->files_ns);
+	msec_put(b, "wait_home_msec", s->home_ns);
+	buf_add_u8(b, '}');
+}
+
+/* room: of all pieces together, so many more are told. */
+static void shards_put(struct buf *b, const struct tracing *t, const struct ql_trace_piece *p,
+    unsigned *room, struct buf *m)
+{
+	bool first = true;
+	uint64_t left_out = 0;
+	buf_add_str(b, ",\"children\":[");
+	for (unsigned i = 0; i < p->shards_count; i++) {
+		if (!p->shards[i].begin_ns)
+			continue;
+		if (!*room) {
+			left_out++;
+			continue;
+		}
+		--*room;
+		if (!first)
+			buf_add_u8(b, ',');
+		shard_put(b, t, i, &p->shards[i], m);
+		first = false;
+	}
+	buf_add_u8(b, ']');
+	if (left_out)
+		number_put(b, "left_out", left_out);
+}
+
+static void piece_put(struct buf *b, const struct tracing *t, const struct ql_trace_piece *p,
+    unsigned number, unsigned *room, struct buf *m)
 {
 	uint64_t series = 0, samples = 0, begin = UINT64_MAX, end = 0;
+	struct source_read read = { 0 };
 	for (unsigned i = 0; i < p->shards_count; i++) {
 		const struct ql_trace_shard *s = &p->shards[i];
 		series += s->series;
 		samples += s->samples;
-		begin = s->begin_ns && s->begin_ns < begin ? s->begin_ns : begin;
+		read.memory_samples += s->read.memory_samples;
+		read.file_samples += s->read.file_samples;
+		read.memory_bytes += s->read.memory_bytes;
+		read.file_bytes += s->read.file_bytes;
+		begin = s->begin_ns && s->asked_ns < begin ? s->asked_ns : begin;
 		end = s->end_ns > end ? s->end_ns : end;
 	}
 	buf_printf(m, "read %s, ", p->selector);
 	range_put(m, p->t_min_ms, p->t_max_ms);
 	buf_printf(m, ": series=%" PRIu64 ", samples=%" PRIu64 ", steps=%u, parts of the query=%u",
 	    series, samples, p->steps, p->pipes);
-	node_begin(b, end > begin ? end - begin : 0, m);
-	buf_clear(m);
-	shards_put(b, p, m);
+	node_begin(b, &(struct node){ "read", since(t, begin), between(begin, end) }, m);
+	number_put(b, "selector", number);
+	read_put(b, series, samples, &read);
+	number_put(b, "steps", p->steps);
+	number_put(b, "pipes", p->pipes);
+	shards_put(b, t, p, room, m);
 	buf_add_u8(b, '}');
+}
+
+/* What the loop that asked does when all shards are through. */
+static void finish_put(struct buf *b, const struct tracing *t, bool first, struct buf *m)
+{
+	uint64_t end = t->made_ns;
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
+		for (unsigned i = 0; i < p->shards_count; i++)
+			end = p->shards[i].end_ns > end ? p->shards[i].end_ns : end;
+	if (end == t->made_ns)
+		return;
+	buf_add_str(m, "finished: joined by the loop that asked, when all shards were through");
+	leaf(b, first, &(struct node){ "finish", since(t, end), between(end, t->done_ns) }, m);
 }
 
 static void eval_put(struct buf *b, const struct tracing *t, const struct ql_stats *st, struct buf *m)
 {
 	bool first = true;
+	unsigned room = TRACING_SHARDS, number = 0;
+	buf_add_u8(b, ',');
 	buf_printf(m,
 	    "evaluation: samples=%" PRIu64 ", samplesRead=%" PRIu64 ", peakSamples=%" PRIu64,
 	    st->samples_total, st->samples_read, st->samples_peak);
 	if (st->steps)
 		buf_printf(m, ", steps=%" PRIu64 ", of which %" PRIu64 " from the cache", st->steps,
 		    st->steps_kept);
-	buf_add_u8(b, ',');
-	node_begin(b, t->done_ns - t->made_ns, m);
-	buf_clear(m);
+	node_begin(b,
+	    &(struct node){ "evaluation", since(t, t->made_ns), between(t->made_ns, t->done_ns) }, m);
+	number_put(b, "samples", st->samples_total);
+	number_put(b, "samples_read", st->samples_read);
+	number_put(b, "samples_peak", st->samples_peak);
+	number_put(b, "steps", st->steps);
+	number_put(b, "steps_kept", st->steps_kept);
+	number_put(b, "bytes_held", t->memory_max);
 	buf_add_str(b, ",\"children\":[");
-	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next) {
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next, number++) {
 		if (!has_run(p))
 			continue;
 		if (!first)
 			buf_add_u8(b, ',');
 		first = false;
-		piece_put(b, p, m);
+		piece_put(b, t, p, number, &room, m);
 	}
+	finish_put(b, t, first, m);
 	buf_add_str(b, "]}");
 }
 
@@ -142,37 +239,70 @@ void tracing_put(struct tracing *t, const struct tracing_told *about, const stru
 	const struct ql_stats *st = ql_stats(ql);
 	const struct ql_value *v = ql_result(ql);
 	struct buf *b = &t->json, m;
+	uint64_t sort_ns = seconds_ns(st->sort_s), now = clock_real_mono_ns();
 	buf_init(&m);
 	buf_add_str(b, ",\"trace\":");
 	about_put(&m, about);
 	buf_printf(&m, ": series=%zu", v->series_count);
-	node_begin(b, t->done_ns - t->came_ns, &m);
-	buf_clear(&m);
+	node_begin(b, &(struct node){ "query", 0, since(t, t->done_ns) }, &m);
+	number_put(b, "loop", t->loop);
+	number_put(b, "series", v->series_count);
+	number_put(b, "points", v->points);
 	buf_add_str(b, ",\"children\":[");
 	buf_add_str(&m, "admission: waited for a place");
-	leaf(b, true, t->granted_ns - t->came_ns, &m);
+	leaf(b, true, &(struct node){ "admission", 0, since(t, t->granted_ns) }, &m);
 	buf_add_str(&m, "parsed and planned");
-	leaf(b, false, t->made_ns - t->granted_ns, &m);
+	leaf(b, false,
+	    &(struct node){ "plan", since(t, t->granted_ns), between(t->granted_ns, t->made_ns) },
+	    &m);
 	eval_put(b, t, st, &m);
 	buf_add_str(&m, "result: sorted");
-	leaf(b, false, seconds_ns(st->sort_s), &m);
-	buf_add_str(b, "]}");
+	leaf(b, false, &(struct node){ "sort", between(sort_ns, since(t, t->done_ns)), sort_ns }, &m);
+	buf_add_u8(b, ',');
+	buf_add_str(&m, "answer: encoded, up to here");
+	node_begin(b, &(struct node){ "answer", since(t, t->done_ns), between(t->done_ns, now) }, &m);
+	msec_put(b, "busy_msec", t->encode_ns);
+	buf_add_str(b, "}]}");
 	buf_release(&m);
 }
 
 /* --- explain --- */
 
+void tracing_ask(struct tracing *t, struct estimate e)
+{
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
+		e.count++;
+	e.asks = arena_zalloc(&t->arena, (e.count + 1) * sizeof(*e.asks));
+	struct estimate_ask *to = e.asks;
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
+		*to++ = (struct estimate_ask){ .matchers = p->matchers,
+			.matchers_count = p->matchers_count,
+			.t_min_ms = p->t_min_ms,
+			.t_max_ms = p->t_max_ms };
+	t->estimate = e;
+	estimate_start(&t->estimate, &t->arena);
+}
+
+static const char *const kinds_of_sure[] = {
+	[SOURCE_EXACT] = "exact", [SOURCE_BOUNDS] = "bounds", [SOURCE_SAMPLED] = "sampled"
+};
+
+static void text_put(struct buf *b, const char *name, const char *text)
+{
+	buf_printf(b, ",\"%s\":", name);
+	json_str(b, text, strlen(text));
+}
+
 static void plan_put(struct buf *b, const struct ql_trace_node *n)
 {
 	buf_add_str(b, "{\"what\":");
 	json_str(b, n->what, strlen(n->what));
-	buf_add_str(b, ",\"expr\":");
-	json_str(b, n->text, strlen(n->text));
-	if (n->more) {
-		buf_add_str(b, ",\"onShards\":");
-		json_str(b, n->more, strlen(n->more));
-	}
-	buf_printf(b, ",\"steps\":%u", n->steps);
+	text_put(b, "expr", n->text);
+	if (n->more)
+		text_put(b, "onShards", n->more);
+	if (n->piece >= 0)
+		number_put(b, "selector", (uint64_t)n->piece);
+	number_put(b, "steps", n->steps);
 	if (n->first)
 		buf_add_str(b, ",\"of\":[");
 	for (const struct ql_trace_node *c = n->first; c; c = c->next) {
@@ -183,13 +313,36 @@ static void plan_put(struct buf *b, const struct ql_trace_node *n)
 	buf_add_str(b, n->first ? "]}" : "}");
 }
 
-static uint64_t times(uint64_t a, uint64_t b)
+static void forecast_put(struct buf *b, const struct source_forecast *f)
 {
-	uint64_t v;
-	return __builtin_mul_overflow(a, b, &v) ? UINT64_MAX : v;
+	number_put(b, "series", f->series);
+	buf_printf(b, ",\"seriesKind\":\"%s\"", kinds_of_sure[f->sure]);
+	number_put(b, "samples", outlook_plus(f->memory_samples, f->file_samples));
+	number_put(b, "samplesFromMemory", f->memory_samples);
+	number_put(b, "samplesFromFiles", f->file_samples);
+	number_put(b, "bytesFromMemory", f->memory_bytes);
+	number_put(b, "bytesFromFiles", f->file_bytes);
+	number_put(b, "files", f->files);
 }
 
-static void selector_put(struct buf *b, const struct ql_trace_piece *p, uint64_t series)
+static void matchers_put(struct buf *b, const struct ql_trace_piece *p)
+{
+	static const char *const ops[] = { "=", "!=", "=~", "!~" };
+	buf_add_str(b, ",\"matchers\":[");
+	for (size_t i = 0; i < p->matchers_count; i++) {
+		const struct matcher *m = &p->matchers[i];
+		buf_add_str(b, i ? ",{\"label\":" : "{\"label\":");
+		json_str(b, m->name, rune_cut(m->name, m->name_len, TEXT_MOST));
+		text_put(b, "op", ops[m->type]);
+		buf_add_str(b, ",\"value\":");
+		json_str(b, m->value, rune_cut(m->value, m->value_len, TEXT_MOST));
+		buf_add_u8(b, '}');
+	}
+	buf_add_u8(b, ']');
+}
+
+static void selector_put(
+    struct buf *b, const struct ql_trace_piece *p, const struct source_forecast *f)
 {
 	buf_add_str(b, "{\"selector\":");
 	json_str(b, p->selector, strlen(p->selector));
@@ -197,13 +350,48 @@ static void selector_put(struct buf *b, const struct ql_trace_piece *p, uint64_t
 	time_put(b, p->t_min_ms);
 	buf_add_str(b, "\",\"end\":\"");
 	time_put(b, p->t_max_ms);
-	buf_printf(b, "\",\"steps\":%u,\"seriesAtMost\":%" PRIu64 ",\"valuesAtMost\":%" PRIu64 "}",
-	    p->steps, series, times(series, p->steps));
+	buf_add_u8(b, '"');
+	number_put(b, "steps", p->steps);
+	number_put(b, "seriesAtMost", f->series_most);
+	number_put(b, "valuesAtMost", outlook_times(f->series_most, p->steps));
+	forecast_put(b, f);
+	number_put(b, "pipes", p->pipes);
+	number_put(b, "rangeMs", p->range_ms > 0 ? (uint64_t)p->range_ms : 0);
+	number_put(b, "stepMs", p->step_ms > 0 ? (uint64_t)p->step_ms : 0);
+	if (p->function)
+		text_put(b, "function", p->function);
+	matchers_put(b, p);
+	buf_add_u8(b, '}');
+}
+
+static void refusals_put(struct buf *b, const struct outlook *o)
+{
+	buf_add_str(b, ",\"refused\":[");
+	for (unsigned i = 0; i < o->refusals_count; i++) {
+		const struct outlook_refusal *r = &o->refusals[i];
+		buf_printf(b, "%s{\"flag\":\"--%s\"", i ? "," : "", limits_flag(r->limit));
+		number_put(b, "limit", r->most);
+		number_put(b, "wants", r->wants);
+		text_put(b, "unit",
+		    limits_rows[r->limit].unit == LIMITS_BYTES    ? "bytes"
+		        : limits_rows[r->limit].unit == LIMITS_MS ? "milliseconds"
+		                                                  : "samples");
+		buf_add_u8(b, '}');
+	}
+	buf_add_u8(b, ']');
+}
+
+static void seconds_put(struct buf *b, const char *name, double v)
+{
+	if (v < 0)
+		buf_printf(b, ",\"%s\":null", name);
+	else
+		buf_printf(b, ",\"%s\":%.6f", name, v);
 }
 
 void tracing_explain(struct tracing *t, const struct tracing_told *about, struct buf *out)
 {
-	uint64_t series = 0, values = 0;
+	const struct outlook *o = &t->outlook;
 	size_t i = 0;
 	buf_add_str(out, "{\"query\":");
 	json_str(out, about->text, rune_cut(about->text, about->text_len, TEXT_MOST));
@@ -214,13 +402,22 @@ void tracing_explain(struct tracing *t, const struct tracing_told *about, struct
 		buf_add_str(out, "null");
 	buf_add_str(out, ",\"selectors\":[");
 	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next, i++) {
-		uint64_t n = t->estimate.asks[i].series, v = times(n, p->steps);
-		selector_put(out, p, n);
-		series = series + n < n ? UINT64_MAX : series + n;
-		values = values + v < v ? UINT64_MAX : values + v;
+		selector_put(out, p, &t->estimate.asks[i].told);
 		if (p->next)
 			buf_add_u8(out, ',');
 	}
-	buf_printf(out, "],\"seriesAtMost\":%" PRIu64 ",\"valuesAtMost\":%" PRIu64 ",\"heavy\":%s}",
-	    series, values, values > TICKET_SMALL_SAMPLES ? "true" : "false");
+	buf_printf(out, "],\"seriesAtMost\":%" PRIu64 ",\"valuesAtMost\":%" PRIu64 ",\"heavy\":%s",
+	    o->all.series_most, o->values_most,
+	    o->values_most > TICKET_SMALL_SAMPLES ? "true" : "false");
+	forecast_put(out, &o->all);
+	number_put(out, "memoryBytes", o->memory);
+	number_put(out, "memoryLimitBytes", t->memory_max);
+	buf_printf(out, ",\"memoryFlag\":\"--%s\"", limits_flag(LIMITS_query_memory));
+	buf_printf(out, ",\"cache\":{\"steps\":%" PRIu64 ",\"kept\":%" PRIu64 "}", t->peek.steps,
+	    t->peek.steps_kept);
+	buf_printf(out, ",\"partToRead\":%.4f", t->peek.part);
+	seconds_put(out, "seconds", o->seconds);
+	seconds_put(out, "workPerSecond", o->per_s);
+	refusals_put(out, o);
+	buf_add_u8(out, '}');
 }

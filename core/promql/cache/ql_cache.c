@@ -496,6 +496,15 @@ static bool part_next(struct cached *c)
 	return true;
 }
 
+static void number_take(struct cached *c)
+{
+	const struct ql_opts *o = &c->opts;
+	make_key(c);
+	(void)o->source->ops->changes(o->source, o->tenants_count ? o->tenants : &o->tenant,
+	    o->tenants_count ? o->tenants_count : 1, 0, -1, false);
+	c->number = o->source->ops->changes_now(o->source);
+}
+
 /*
  * An empty range says who will be asked for; the number of now comes before what is kept is looked
  * at (source.h).
@@ -503,17 +512,13 @@ static bool part_next(struct cached *c)
 static void cached_start(struct ql *q)
 {
 	struct cached *c = cached_of(q);
-	const struct ql_opts *o = &c->opts;
 	if (c->reach.kind == QL_REACH_NONE) {
 		c->missing[0] = all_steps(c);
 		c->missing_count = 1;
 		part_next(c);
 		return;
 	}
-	make_key(c);
-	(void)o->source->ops->changes(o->source, o->tenants_count ? o->tenants : &o->tenant,
-	    o->tenants_count ? o->tenants_count : 1, 0, -1, false);
-	c->number = o->source->ops->changes_now(o->source);
+	number_take(c);
 	c->old = look_up(c);
 	count_hit(c);
 	q->stats.steps = c->grid.n;
@@ -753,7 +758,34 @@ static void cached_free(struct ql *q)
 	cached_end(cached_of(q));
 }
 
-static const struct ql_front_ops cached_ops = { cached_start, cached_cancel, cached_free };
+/* Missing steps, each stretch with what it reads before and behind them. */
+static double part_to_read(const struct cached *c)
+{
+	double beside = (double)c->reach.back_ms + (double)c->reach.ahead_ms, sum = 0;
+	double step = (double)c->grid.step_ms, whole = (c->grid.n - 1) * step + beside;
+	for (unsigned i = 0; i < c->missing_count; i++)
+		sum += (c->missing[i].to - c->missing[i].from - 1) * step + beside;
+	return sum < whole ? sum / whole : 1;
+}
+
+static struct ql_peek cached_peek(struct ql *q)
+{
+	struct cached *c = cached_of(q);
+	struct ql_peek p = { .steps = c->grid.n, .part = 1 };
+	if (c->reach.kind == QL_REACH_NONE)
+		return p;
+	number_take(c);
+	struct ql_kept *kept = look_up(c);
+	if (kept) {
+		p.steps_kept = c->grid.n - missing_steps(c);
+		p.part = c->missing_count ? part_to_read(c) : 0;
+	}
+	ql_kept_drop(kept);
+	return p;
+}
+
+static const struct ql_front_ops cached_ops = { cached_start, cached_cancel, cached_free,
+	cached_peek };
 
 /* Does the plan read nothing but what the tree told of? */
 static bool plan_reaches(const struct cached *c, const struct ql_plan *plan)

@@ -761,6 +761,12 @@ const struct ql_note *ql_infos(const struct ql *q, size_t *count)
 	return q->notes[1];
 }
 
+struct ql_peek ql_peek(struct ql *q)
+{
+	CHECK(q->state == QL_CREATED);
+	return q->front ? q->front->peek(q) : (struct ql_peek){ .part = 1 };
+}
+
 const struct ql_stats *ql_stats(const struct ql *q)
 {
 	return &q->stats;

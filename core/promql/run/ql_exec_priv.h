@@ -41,6 +41,7 @@ struct ql_front_ops {
 	void (*start)(struct ql *q);
 	void (*cancel)(struct ql *q);
 	void (*free)(struct ql *q);
+	struct ql_peek (*peek)(struct ql *q);
 };
 struct ql {
 	uint32_t magic;

@@ -163,6 +163,7 @@ static void scan_ask(struct ql_scan *s)
 		.hint_step_ms = range->grid.step_ms,
 		.hint_range_ms = range->range_ms,
 		.hint_func = scan_hint(spec),
+		.weigh = spec->told != NULL,
 		.wake = scan_wake,
 		.wake_arg = s,
 	};
@@ -277,6 +278,7 @@ static enum job_state scan_read(struct ql_scan *s)
 			s->since_work = QL_TICK_WORK; /* so that the clock is looked at */
 			break;
 		case SOURCE_WAIT:
+			s->waits_files = true;
 			return JOB_WAIT; /* the source calls scan_wake */
 		case SOURCE_END:
 			return JOB_DONE;
@@ -302,11 +304,13 @@ static void scan_close(struct ql_scan *s)
 			s->batch->warnings[s->batch->warnings_count++] =
 			    arena_strndup(&s->batch->arena, w, strlen(w));
 		}
+		if (UNLIKELY(s->piece->spec->told != NULL)) {
+			s->piece->spec->told[s->shard].bytes = s->cursor_memory;
+			s->piece->spec->told[s->shard].read = s->cursor->read;
+		}
 		s->cursor->ops->close(s->cursor);
 		s->cursor = NULL;
 		ql_uncharge_heap(&s->budget, s->cursor_memory);
-		if (UNLIKELY(s->piece->spec->told != NULL))
-			s->piece->spec->told[s->shard].bytes = s->cursor_memory;
 		s->cursor_memory = 0;
 	}
 	ql_scan_tally(s);
@@ -381,12 +385,20 @@ static enum job_state scan_run_told(struct job *j)
 {
 	struct ql_scan *s = CONTAINER_OF(j, struct ql_scan, job);
 	struct ql_trace_shard *t = &s->piece->spec->told[s->shard];
-	uint64_t from = clock_real_mono_ns();
+	uint64_t from = clock_real_mono_ns(), since = t->begin_ns ? t->end_ns : t->asked_ns;
 
+	if (!t->begin_ns || s->yields)
+		t->turn_ns += from - since;
+	else if (s->waits_files)
+		t->files_ns += from - since;
+	else
+		t->home_ns += from - since;
+	s->waits_files = false;
 	t->begin_ns = t->begin_ns ? t->begin_ns : from;
 	enum job_state st = scan_run(j);
 	t->end_ns = clock_real_mono_ns();
 	t->busy_ns += t->end_ns - from;
+	s->yields = st == JOB_YIELD;
 	return st;
 }
 
@@ -406,6 +418,10 @@ static bool scan_begin(struct ql_scan *s)
 	job_init(&s->job, heavy ? JOB_QUERY_HEAVY : JOB_QUERY,
 	    s->piece->spec->told ? scan_run_told : scan_run);
 	job_group(&s->job, s->piece->spec->bytes); /* all of one query */
+	if (UNLIKELY(s->piece->spec->told != NULL)) {
+		s->piece->spec->told[s->shard].loop = loop_index(s->loop);
+		s->piece->spec->told[s->shard].asked_ns = clock_real_mono_ns();
+	}
 	s->job.what = s->piece->spec->text;
 	s->job.what_len = s->piece->spec->text_len;
 	job_start(s->loop, &s->job);

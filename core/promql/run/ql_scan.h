@@ -96,7 +96,9 @@ struct ql_scan {
 	struct arena made;       /* histograms that the pipe at hand made of the item's */
 	struct ql_batch *batch;  /* being filled */
 	uint64_t cursor_memory;  /* charged */
-	uint64_t since_work;     /* windows and steps */
+	bool waits_files;        /* what it waits for between two slices, for who traces */
+	bool yields;
+	uint64_t since_work;                  /* windows and steps */
 	unsigned since_samples, since_series; /* since job_should_yield was asked */
 	enum err err;
 	struct errbuf eb;

@@ -62,14 +62,26 @@ static const char *shards_do(struct arena *a, const struct ql_pn *pn)
 	    p->stages_count, p->reduce.kind ? ", reduced to groups" : "");
 }
 
+static int piece_number(const struct ql_trace *t, const struct ql_piece_spec *s)
+{
+	int i = 0;
+	for (const struct ql_trace_piece *p = t->pieces; p; p = p->next, i++)
+		if (p->shards == s->told)
+			return i;
+	return -1;
+}
+
 static struct ql_trace_node *node_of(struct ql_trace *t, const struct ql_pn *pn, unsigned depth)
 {
 	struct ql_trace_node *n = arena_zalloc(t->arena, sizeof(*n)), **last = &n->first;
 	n->what = kinds[pn->kind];
 	n->text = text_of(t->arena, pn->ast);
 	n->steps = pn->grid.n;
-	if (pn->kind == PN_PIECE)
+	n->piece = -1;
+	if (pn->kind == PN_PIECE) {
 		n->more = shards_do(t->arena, pn);
+		n->piece = piece_number(t, pn->spec);
+	}
 	for (unsigned i = 0; i < pn->args_count && depth < DEPTH_MOST; i++) {
 		if (!pn->arg[i])
 			continue;
@@ -97,6 +109,26 @@ static const char *selector_of(struct arena *a, const struct ql_piece_spec *s)
 	return text;
 }
 
+/* What becomes of its series, and how far back it looks. */
+static void pipes_tell(struct ql_trace_piece *p, const struct ql_piece_spec *s)
+{
+	const struct ql_pipe *first = s->pipes;
+	p->range_ms = first->range.range_ms;
+	p->step_ms = first->grid.step_ms;
+	if (first->mode == QL_PIECE_RANGE)
+		p->function = ql_functab[first->range.fn].name;
+	for (const struct ql_pipe *i = s->pipes; i; i = i->next) {
+		const struct ql_reduce *r = &i->reduce;
+		bool one = r->kind == QL_REDUCE_AGGR && !r->without && !r->names.count;
+		p->raws += i->mode == QL_PIECE_RAW;
+		p->columns += !r->kind && i->mode != QL_PIECE_RAW;
+		p->ones += one;
+		p->groups += r->kind && !one;
+		if (i->mode != first->mode || i->range.fn != first->range.fn)
+			p->function = NULL;
+	}
+}
+
 static void piece_add(struct ql_trace *t, struct ql_piece_spec *s)
 {
 	struct ql_trace_piece *p = arena_zalloc(t->arena, sizeof(*p));
@@ -107,6 +139,7 @@ static void piece_add(struct ql_trace *t, struct ql_piece_spec *s)
 	p->matchers_count = s->matchers_count;
 	p->pipes = s->pipes_count;
 	p->steps = s->pipes->grid.n;
+	pipes_tell(p, s);
 	p->shards_count = s->source->ops->shards(s->source);
 	p->shards = arena_zalloc(t->arena, p->shards_count * sizeof(*p->shards));
 	s->told = p->shards;
@@ -116,9 +149,9 @@ static void piece_add(struct ql_trace *t, struct ql_piece_spec *s)
 
 void ql_trace_plan(struct ql_trace *t, const struct ql_plan *plan)
 {
-	if (!t->plan && plan->root)
-		t->plan = node_of(t, plan->root, 0);
 	for (struct ql_pn *p = plan->pieces; p; p = p->next_piece)
 		if (!p->spec->told)
 			piece_add(t, p->spec);
+	if (!t->plan && plan->root)
+		t->plan = node_of(t, plan->root, 0);
 }

@@ -469,6 +469,22 @@ static void traces(void)
 	holds(plan, 200, "\"onShards\":\"windows of rate, 0 stages, reduced to groups\"");
 	holds(plan, 200,
 	    "\"selectors\":[{\"selector\":\"{__name__=\\\"up\\\"}\",\"start\":\"1970-01-01T00:00:50.001Z\"");
+	holds(plan, 200, "\"what\":\"piece\"");
+	holds(plan, 200, "\"selector\":0,\"steps\":1");
+	holds(plan, 200,
+	    "\"seriesAtMost\":2,\"valuesAtMost\":2,\"series\":2,\"seriesKind\":\"exact\",\"samples\":10,\"samplesFromMemory\":10,\"samplesFromFiles\":0,\"bytesFromMemory\":160,");
+	holds(plan, 200, "\"rangeMs\":50000,");
+	holds(plan, 200,
+	    "\"function\":\"rate\",\"matchers\":[{\"label\":\"__name__\",\"op\":\"=\",\"value\":\"up\"}]}]");
+	holds(plan, 200, "\"cache\":{\"steps\":0,\"kept\":0},\"partToRead\":1.0000,\"seconds\":");
+	holds(plan, 200, "\"refused\":[]}");
+	holds(query, 200, "\"kind\":\"admission\",\"start_msec\":0.000}");
+	holds(query, 200, "\"kind\":\"read\",\"start_msec\":");
+	holds(query, 200,
+	    "\"selector\":0,\"series\":2,\"samples\":10,\"samples_memory\":10,\"samples_files\":0,");
+	holds(query, 200, ",\"loop\":");
+	holds(query, 200, "\"wait_turn_msec\":");
+	holds(query, 200, "\"kind\":\"answer\"");
 	holds("/api/v1/query?explain=1&query=sum(", 400, "parse error");
 }
 

@@ -47,6 +47,9 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(rng >> 33) % n;
 }
 
+/* Where what was said to be kept before a start was not what the start took. */
+static _Atomic unsigned peeks_wrong;
+
 /* ---- one query ---- */
 
 struct ask {
@@ -135,7 +138,12 @@ static void ask_here(void *arg)
 		a->over = true;
 		return;
 	}
+	struct ql_peek seen = ql_peek(a->q);
 	ql_start(a->q);
+	const struct ql_stats *now = ql_stats(a->q);
+	if (seen.steps_kept != now->steps_kept ||
+	    (seen.part <= 0 && now->steps_kept != now->steps) || seen.part > 1)
+		peeks_wrong++;
 	if (a->cancel)
 		ql_cancel(a->q);
 }
@@ -550,5 +558,6 @@ int main(void)
 	arena_release(&arena);
 	testlib_rmtree(dir);
 	free(dir);
+	tap_ok(!peeks_wrong, "what is kept was told before each start: %u times wrong", peeks_wrong);
 	return tap_done();
 }

@@ -1,0 +1,143 @@
+#include "net/api/outlook.h"
+
+#define DECAY        0.95 /* of what the queries before weigh */
+#define FORGET       0.7  /* ... when they would have told another time */
+#define LEAST        2.5  /* queries that must have ended, by that weight */
+#define FACTOR       3.0
+#define SECONDS_MIN  20e-6
+#define SERIES_BYTES 320u        /* of a column, with its labels */
+#define CURSOR_BYTES 40u         /* a sample of the longest series takes so many on its shard */
+#define SCAN_BYTES   (20u << 10) /* of a shard that has a series */
+#define QUERY_BYTES  (32u << 10)
+
+uint64_t outlook_times(uint64_t a, uint64_t b)
+{
+	uint64_t v;
+	return __builtin_mul_overflow(a, b, &v) ? UINT64_MAX : v;
+}
+
+uint64_t outlook_plus(uint64_t a, uint64_t b)
+{
+	return a + b < a ? UINT64_MAX : a + b;
+}
+
+/* ---- the pace ---- */
+
+static double work_of(struct outlook_work w)
+{
+	return (double)w.samples + (double)w.values;
+}
+
+/* Errors count by their share of the time, so short queries are told as well as long ones. */
+void outlook_note(struct outlook_pace *p, struct outlook_work w, double seconds)
+{
+	double y = seconds > SECONDS_MIN ? seconds : SECONDS_MIN, x = work_of(w), by = 1 / (y * y);
+	double per_s, told = outlook_seconds(p, w, &per_s);
+	bool off = told >= 0 && (told > y * FACTOR || told * FACTOR < y);
+	double keep = off ? FORGET : DECAY;
+	*p = (struct outlook_pace){ .n = p->n * keep + by,
+		.x = p->x * keep + x * by,
+		.y = p->y * keep + y * by,
+		.xx = p->xx * keep + x * x * by,
+		.xy = p->xy * keep + x * y * by,
+		.count = p->count * keep + 1 };
+}
+
+void outlook_add(struct outlook_pace *p, const struct outlook_pace *more)
+{
+	p->n += more->n;
+	p->x += more->x;
+	p->y += more->y;
+	p->xx += more->xx;
+	p->xy += more->xy;
+	p->count += more->count;
+}
+
+double outlook_seconds(const struct outlook_pace *p, struct outlook_work w, double *per_s)
+{
+	double d = p->n * p->xx - p->x * p->x, slope = 0, begin = 0;
+	*per_s = -1;
+	if (p->count < LEAST || p->xx <= 0)
+		return -1;
+	if (d > p->n * p->xx * 1e-9)
+		slope = (p->n * p->xy - p->x * p->y) / d;
+	if (slope > 0)
+		begin = (p->y - slope * p->x) / p->n;
+	if (slope <= 0 || begin < 0) { /* through the origin */
+		slope = p->xy / p->xx;
+		begin = 0;
+	}
+	if (slope > 0)
+		*per_s = 1 / slope;
+	return begin + slope * work_of(w);
+}
+
+/* ---- the query ---- */
+
+void outlook_gather(struct source_forecast *to, const struct source_forecast *f)
+{
+	to->sure = f->sure > to->sure ? f->sure : to->sure;
+	to->series = outlook_plus(to->series, f->series);
+	to->series_most = outlook_plus(to->series_most, f->series_most);
+	to->memory_samples = outlook_plus(to->memory_samples, f->memory_samples);
+	to->file_samples = outlook_plus(to->file_samples, f->file_samples);
+	to->memory_bytes = outlook_plus(to->memory_bytes, f->memory_bytes);
+	to->file_bytes = outlook_plus(to->file_bytes, f->file_bytes);
+	to->files = outlook_plus(to->files, f->files);
+	to->column = f->column > to->column ? f->column : to->column;
+}
+
+static void piece_add(struct outlook *o, const struct ql_trace_piece *p, const struct estimate_ask *a)
+{
+	const struct source_forecast *f = &a->told;
+	uint64_t column = outlook_times(p->steps, 8) + p->steps / 8 + SERIES_BYTES;
+	uint64_t samples = outlook_plus(f->memory_samples, f->file_samples);
+	uint64_t columns = outlook_times(f->series, p->columns);
+	uint64_t bytes =
+	    outlook_times(outlook_plus(columns, outlook_times(f->series, p->groups)), column);
+	uint64_t points =
+	    outlook_plus(outlook_times(columns, p->steps), outlook_times(p->ones, p->steps));
+	if (p->raws) {
+		bytes = outlook_plus(bytes, outlook_times(samples, 16));
+		bytes = outlook_plus(bytes, outlook_times(f->series, SERIES_BYTES));
+		points = outlook_plus(points, samples);
+	}
+	bytes = outlook_plus(bytes, outlook_times(p->ones, column));
+	bytes = outlook_plus(bytes, outlook_times(a->columns, CURSOR_BYTES));
+	bytes = outlook_plus(bytes,
+	    (f->series_most < p->shards_count ? f->series_most : p->shards_count) *
+	        (uint64_t)SCAN_BYTES);
+	o->memory = outlook_plus(o->memory, bytes);
+	o->points = outlook_plus(o->points, points);
+	o->values_most = outlook_plus(o->values_most, outlook_times(f->series_most, p->steps));
+	outlook_gather(&o->all, f);
+}
+
+static void refuse(struct outlook *o, enum limits_id limit, uint64_t most, uint64_t wants)
+{
+	if (wants > most && o->refusals_count < OUTLOOK_REFUSALS)
+		o->refusals[o->refusals_count++] = (struct outlook_refusal){ limit, most, wants };
+}
+
+void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const struct estimate *e,
+    double part, const struct outlook_limits *limits)
+{
+	uint64_t values = 0;
+	size_t i = 0;
+	*o = (struct outlook){ .memory = QUERY_BYTES };
+	for (const struct ql_trace_piece *p = pieces; p; p = p->next, i++) {
+		piece_add(o, p, &e->asks[i]);
+		values = outlook_plus(values,
+		    outlook_times(outlook_times(e->asks[i].told.series, p->steps), p->pipes));
+	}
+	uint64_t samples = outlook_plus(o->all.memory_samples, o->all.file_samples);
+	struct outlook_work w = { (uint64_t)((double)samples * part),
+		(uint64_t)((double)values * part) };
+	o->seconds = outlook_seconds(&e->pace, w, &o->per_s);
+	if (part <= 0)
+		return; /* kept: it is there */
+	refuse(o, LIMITS_query_samples, limits->samples, o->points);
+	refuse(o, LIMITS_query_memory, limits->memory, o->memory);
+	if (o->seconds > 0)
+		refuse(o, LIMITS_query_timeout_ms, limits->timeout_ms, (uint64_t)(o->seconds * 1000));
+}

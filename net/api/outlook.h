@@ -1,0 +1,51 @@
+/*
+ * outlook - what a query will take, by estimates of what it reads (net/api/estimate.h): memory,
+ * which limit would refuse it, and how long it would run.
+ *
+ * The time follows from what queries took that have ended: each loop keeps sums (outlook_note) of
+ * its last ones, some dozens, through which a line is laid: seconds = begin + work / rate, every
+ * query with the same weight whatever its size. Work is samples read and values made: series times
+ * steps. They tell of the machine, not of what anybody has.
+ *
+ * Thread: a pace on its loop; sums of copies anywhere. Cost: some additions a query.
+ */
+#ifndef NET_API_OUTLOOK_H
+#define NET_API_OUTLOOK_H
+
+#include "core/model/limits.h"
+#include "core/promql/ql_trace.h"
+#include "net/api/estimate.h"
+
+struct outlook_work {
+	uint64_t samples, values;
+};
+void outlook_note(struct outlook_pace *p, struct outlook_work w, double seconds);
+void outlook_add(struct outlook_pace *p, const struct outlook_pace *more);
+/* The time of so much work; negative: too few queries have ended. *per_s: work a second. */
+double outlook_seconds(const struct outlook_pace *p, struct outlook_work w, double *per_s);
+
+#define OUTLOOK_REFUSALS 3u
+struct outlook_limits { /* of who asks */
+	uint64_t samples, memory, timeout_ms;
+};
+struct outlook {
+	struct source_forecast all; /* of all selectors */
+	uint64_t values_most;
+	uint64_t points;       /* that it holds at once: columns, and samples as they are */
+	uint64_t memory;       /* bytes, about; groups as if no two series fell together */
+	double seconds, per_s; /* < 0: not known */
+	struct outlook_refusal {
+		enum limits_id limit;
+		uint64_t most, wants;
+	} refusals[OUTLOOK_REFUSALS];
+	unsigned refusals_count;
+};
+/* part: of what is read, that which no kept result spares. */
+void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const struct estimate *e,
+    double part, const struct outlook_limits *limits);
+/* What two parts of the same will read together. */
+void outlook_gather(struct source_forecast *to, const struct source_forecast *more);
+uint64_t outlook_times(uint64_t a, uint64_t b); /* UINT64_MAX: more than that */
+uint64_t outlook_plus(uint64_t a, uint64_t b);
+
+#endif
