@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a C file of the page's files: packed by gzip, their bytes as an array each. sh pack.sh DIR OUT FILE...
-# sh pack.sh plain FILE prints one as it is packed.
+# sh pack.sh plain FILE prints one without its comments, sh pack.sh script DIR FILE... the script that all modules become.
 # FILE is a path below DIR. What comes out depends on the files and on gzip alone. An array, not .incbin: it is
 # found by ccache and by dependencies as any source, and a build with link time optimization keeps it, too.
 set -eu
@@ -16,8 +16,7 @@ type_of() {
 	*) echo "pack.sh: what is $1?" >&2; exit 1 ;;
 	esac
 }
-# The file as it is packed: of modules and styles without their comments, a quarter of what is sent. Lines stay where
-# they are, for messages that name them. Taken out is a comment that has its lines for itself, and one behind a sign
+# Modules and styles without their comments, a quarter of what is sent: a comment that has its lines for itself, and one behind a sign
 # that ends a line of code; a literal cannot look so: a line that ends with the end of a comment closes no quote.
 plain() {
 	case $1 in
@@ -33,19 +32,91 @@ plain() {
 	*) cat "$1" ;;
 	esac
 }
-if [ "$dir" = plain ]; then
-	plain "$out"
-	exit
-fi
-trap 'rm -f "$out.new"' EXIT
+# All modules in one, app.js: so they pack better by a seventh, and come at once. Each is a function that runs when it is
+# first used and gives what the module exports. What modules may be written like is little: imports of names, on a line
+# each, exports of const, function and class where they are declared, no await outside of functions; else it ends here.
+script() {
+	echo 'const modules = {}, used = {};'
+	echo 'const use = (name) => used[name] ??= modules[name]();'
+	echo 'const find = async (to, from) => use(new URL(to, `x:/${from}`).pathname.slice(1));'
+	for f do
+		case $f in
+		theme.js) ;; # a script of its own: it runs before anything is painted
+		*.js) plain "$dir/$f" | awk -v name="$f" '
+			function fail(why) { print "pack.sh: " name ": " why ": " $0 >"/dev/stderr"; bad = 1; exit 1 }
+			function path(to,   n, m, i, from, parts, out) {
+				m = split(name, out, "/") - 1
+				n = split(to, parts, "/")
+				for (i = 1; i <= n; i++)
+					if (parts[i] == "..") m--
+					else if (parts[i] != ".") out[++m] = parts[i]
+				to = out[1]
+				for (i = 2; i <= m; i++) to = to "/" out[i]
+				return to
+			}
+			BEGIN { print "modules[\"" name "\"] = () => {" }
+			/^[ \t]*$/ { next }
+			/^import / {
+				if (!match($0, /"\.[^"]*"/)) fail("an import that is not understood")
+				to = "use(\"" path(substr($0, RSTART + 1, RLENGTH - 2)) "\");"
+				if ($0 ~ /^import \{[^}]*\} from "[^"]*";$/) {
+					sub(/^import /, "const "); sub(/ from .*/, " = " to); gsub(/ as /, ": ")
+				} else if ($0 ~ /^import \* as [A-Za-z0-9_]+ from "[^"]*";$/) {
+					sub(/^import \* as /, "const "); sub(/ from .*/, " = " to)
+				} else fail("an import that is not understood")
+				print; next
+			}
+			/^export / {
+				if ($0 ~ /^export \{[^}]*\};$/) {
+					sub(/^export \{ */, ""); sub(/ *\};$/, ""); names = names ", " $0; next
+				}
+				if ($0 !~ /^export (const|function|async function|class) [A-Za-z0-9_]+/) fail("an export that is not understood")
+				sub(/^export /, "")
+				n = $0; sub(/^(const|async function|function|class) /, "", n); match(n, /^[A-Za-z0-9_]+/)
+				names = names ", " substr(n, 1, RLENGTH)
+			}
+			/^(await|for await) / { fail("an await outside of functions") }
+			{
+				gsub(/import\.meta\.url/, "new URL(\"" name "\", import.meta.url).href")
+				while (match($0, /[^A-Za-z0-9_.]import\([^()]*\)/)) {
+					call = substr($0, RSTART + 8, RLENGTH - 9)
+					$0 = substr($0, 1, RSTART) "find(" call ", \"" name "\")" substr($0, RSTART + RLENGTH)
+				}
+				print
+			}
+			END { if (!bad) print "return {" substr(names, 3) "};\n};" }' || exit 1 ;;
+		esac
+	done
+	echo 'use("app.js");'
+}
+case $dir in
+plain) plain "$out"; exit ;;
+script) dir=$out; script "$@"; exit ;;
+esac
+# Is the file there by itself, as it is packed? Modules are not, but for the first one, which is all of them.
+alone() {
+	case $1 in
+	app.js | theme.js) true ;;
+	*.js) false ;;
+	esac
+}
+packed() {
+	case $1 in
+	app.js) cat "$out.js" ;;
+	*) plain "$dir/$1" ;;
+	esac
+}
+trap 'rm -f "$out.new" "$out.js"' EXIT
+script "$@" >"$out.js"
 {
 	echo '/* Made by net/ui/pack.sh. */'
 	echo '#include "net/ui/uipack.h"'
 	n=0
 	for f do
+		alone "$f" || continue
 		echo
 		echo "static const uint8_t file_$n[] = {"
-		plain "$dir/$f" | gzip -9nc | od -An -v -tu1 | sed 's/  */ /g; s/^ //; s/ /,/g; s/$/,/'
+		packed "$f" | gzip -9nc | od -An -v -tu1 | sed 's/  */ /g; s/^ //; s/ /,/g; s/$/,/'
 		echo "};"
 		n=$((n + 1))
 	done
@@ -53,8 +124,9 @@ trap 'rm -f "$out.new"' EXIT
 	echo "const struct uipack_file uipack_files[] = {"
 	n=0
 	for f do
+		alone "$f" || continue
 		type=$(type_of "$f")
-		size=$(($(plain "$dir/$f" | wc -c)))
+		size=$(($(packed "$f" | wc -c)))
 		printf '\t{ "%s", "%s", file_%d, sizeof file_%d, %d },\n' "$f" "$type" "$n" "$n" "$size"
 		n=$((n + 1))
 	done
@@ -62,4 +134,5 @@ trap 'rm -f "$out.new"' EXIT
 	echo "const size_t uipack_count = $n;"
 } >"$out.new"
 mv "$out.new" "$out"
+rm -f "$out.js"
 trap - EXIT

@@ -26,7 +26,7 @@ const line = (of) => of.map((part) => {
 });
 
 /* What the pages call localhost:9470 is the address this page came from. */
-export const here = (text, at = base) => text.replaceAll("http://localhost:9470", at.replace(/\/$/, ""));
+export const here = (text, at = base) => text.replaceAll(/http:\/\/localhost:9470/g, at.replace(/\/$/, ""));
 
 const copy = (text, what) => {
 	const button = h("button", {

@@ -74,12 +74,13 @@ static void rules_are_kept(void)
 			continue;
 		char *text = text_of(f);
 		const char *bad = NULL;
+		/* The name space of SVG is a name, and asks nobody. */
+		char *svg = strstr(text, "\"http://www.w3.org/2000/svg\"");
+		if (svg)
+			*svg = ' ';
 		for (size_t k = 0; k < COUNT_OF(forbidden) && !bad; k++)
 			if (strstr(text, forbidden[k]))
 				bad = forbidden[k];
-		/* The name space of SVG is a name, and asks nobody. */
-		if (bad && !strcmp(bad, "\"http://") && !strcmp(f->name, "lib/dom.js"))
-			bad = NULL;
 		tap_ok(!bad, "%s keeps the rules%s%s", f->name, bad ? ", but has " : "",
 		    bad ? bad : "");
 		mem_free(text);
