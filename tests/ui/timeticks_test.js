@@ -39,7 +39,7 @@ if (zone === "Australia/Lord_Howe") test("Lord Howe", () => {
 
 test("wherever", () => {
 	const roll = dice(3), bad = [];
-	for (let i = 0; i < 4000; i++) {
+	for (let i = 0; i < 1500; i++) {
 		const z = i % 4 ? "local" : "utc";
 		const from = Math.floor(at("2026-01-01T00:00:00Z") + roll() * 365 * D), span = Math.floor(Math.exp(roll() * Math.log(3000 * D)) + 10), n = 2 + Math.floor(roll() * 10);
 		const t = timeTicks(from, from + span, n, z);
@@ -52,5 +52,5 @@ test("wherever", () => {
 		const told = !t.length || t[0].more || /^\d{4}$/.test(t[0].text);
 		if (!(sorted && few && round && told) && bad.length < 5) bad.push(`${z} ${new Date(from).toISOString()} +${span / H} h, ${n}: ${sorted} ${few} ${round} ${t.map(x => `${new Date(x.time).toISOString()} ${x.text}`).join(", ")}`);
 	}
-	ok(!bad.length, `4000 ranges in ${zone}: ascending, inside, round on the wall, not too many`, ...bad);
+	ok(!bad.length, `1,500 ranges in ${zone}: ascending, inside, round on the wall, not too many`, ...bad);
 });

@@ -42,7 +42,7 @@ export function chartBox(options, parts) {
 	const outButton = button("Zoom out", "Back to the range before (double click, or -)", () => out());
 	const tableButton = button("Table", "The same numbers as a table", () => showTable(tableAt.hidden), {"aria-expanded": "false"});
 	const bar = h("div", {class: "k-chart-bar"}, note, outButton, tableButton,
-		button("Copy CSV", "The numbers in sight, as text", () => copy(parts.csv())), button("PNG", "Save the picture", () => download()));
+		button("CSV", "Copy the numbers in sight, as lines of text", () => copy(parts.csv())), button("PNG", "Save the picture", () => download()));
 	const el = h("div", {class: "k-chart"}, bar, stage, tableAt);
 	const g = picture.getContext("2d"), o = above.getContext("2d");
 	const view = {from: 0, to: 1};
