@@ -140,6 +140,14 @@ test("completion", async () => {
 	x.type(" # ra");
 	await sleep(80);
 	equal(x.rows(), [], "nothing in comments");
+	const composed = async (data) => {
+		const m = start(data);
+		m.area.dispatchEvent(new InputEvent("input", { inputType: "insertCompositionText", data, isComposing: true }));
+		await until(() => m.rows().length, 200);
+		return m.rows().length > 0;
+	};
+	equal([await composed("http"), await composed("\u306b\u307b")], [true, false], "words that a phone composes are completed, those of other scripts not before they are whole");
+	x.area.focus();
 	x.area.blur();
 	ok(!x.area.hasAttribute("aria-activedescendant") && !x.area.hasAttribute("aria-controls"), "nothing is left of it");
 });

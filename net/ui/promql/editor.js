@@ -32,6 +32,9 @@ const GAP = 9; /* px between the word and the list: that of the box's border */
 /* Places where suggestions come by themselves although nothing of the word stands there yet. */
 const EAGER = new Set(["label", "value", "quoted", "duration"]);
 
+/* What phones compose is suggested for while it is written; words of other scripts when they are whole. */
+const PLAIN = /^[\w:.]*$/;
+
 let editors = 0;
 
 export const editor = ({ value = "", label = "PromQL expression", placeholder = "Expression (press Ctrl+Space for suggestions)", onRun, onInput, server = { ask, lines } }) => {
@@ -308,7 +311,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 			past = -1;
 		onInput?.(area.value);
 		/* Only typing asks for suggestions: not pasting, undo, or what was put in from here. */
-		if (typing.own || e.isComposing)
+		if (typing.own || (e.isComposing && !PLAIN.test(e.data ?? "")))
 			return;
 		if (e.inputType === "insertText" || e.inputType === "insertCompositionText" || (list.open && /^delete/.test(e.inputType ?? "")))
 			suggest();

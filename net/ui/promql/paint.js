@@ -31,7 +31,8 @@ const pieces = (text, toks, marks) => {
 		from = to;
 	};
 	const marked = (t) => {
-		let name = CLASS[t.kind] ?? "";
+		/* "and" is an operator, but a word. */
+		let name = CLASS[t.kind] ?? (t.kind === "op" && /[a-z]/i.test(text[t.from]) ? CLASS.keyword : "");
 		for (const m of marks)
 			if (m.from < t.to && m.to > t.from)
 				name += ` ${m.class}`;

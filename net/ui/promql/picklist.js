@@ -13,7 +13,7 @@ import { signature } from "./words.js";
 
 const NAME_MOST = 300; /* characters of a name that are shown */
 const HELP_MOST = 600;
-const WIDE = 640; /* px, as the style has it */
+const WIDE = 640; /* px; in less, what an item is stands below the list */
 const PAGE = 8; /* rows that Page Up and Down move by */
 const KINDS = { metric: "metric", label: "label", value: "value", func: "function", aggr: "aggregation", keyword: "keyword", duration: "duration", op: "operator", time: "time" };
 const SIGNS = { metric: "M", label: "L", value: "V", func: "ƒ", aggr: "Σ", keyword: "K", duration: "D", op: "=", time: "T" };
@@ -43,7 +43,7 @@ let lists = 0;
 
 export const picklist = ({ onPick, describe }) => {
 	const id = `k-q-list${++lists}`;
-	const rows = h("ul", { class: "k-q-rows", role: "listbox", id, "aria-label": "Suggestions" });
+	const rows = h("ul", { class: "k-q-rows", role: "listbox", id, tabindex: "0", "aria-label": "Suggestions" });
 	const about = h("div", { class: "k-q-about", "aria-hidden": "true" });
 	const foot = h("div", { class: "k-q-foot", "aria-hidden": "true" });
 	const el = h("div", { class: "k-q-pop", hidden: true, onmousedown: (e) => e.preventDefault() }, h("div", { class: "k-q-main" }, rows, foot), about);
@@ -132,9 +132,9 @@ export const picklist = ({ onPick, describe }) => {
 		},
 		/* Below the caret's line; x and the width are of the editor, room is what is left of the window. */
 		place: (x, y, width, room, above) => {
-			const narrow = width < WIDE + 20;
+			const narrow = width < WIDE;
 			el.classList.toggle("k-q-narrow", narrow);
-			el.style.left = narrow ? "0" : `${Math.max(0, Math.min(x, width - WIDE))}px`;
+			el.style.left = narrow ? "0" : `${Math.max(0, Math.min(x, width - el.offsetWidth))}px`;
 			el.style.right = narrow ? "0" : "auto";
 			el.style.top = above ? "auto" : `${y}px`;
 			el.style.bottom = above ? `${y}px` : "auto";
