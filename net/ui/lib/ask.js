@@ -3,6 +3,7 @@
  *
  *   const {data, warnings} = await ask("api/v1/query", {query: "up"}, {signal});
  *
+ * Options: signal, method, accept; tenant: to be asked for instead of the one that is set.
  * Throws AskError {status, type, message, position}: status 0 where nothing answered; position {line, column} (both from
  * 1) where a query is wrong; an aborted question throws what fetch throws (gone(e) is true).
  * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
@@ -63,7 +64,7 @@ const toParams = (params) => {
 	return out;
 };
 
-const request = (path, params, {signal, method, accept}) => {
+const request = (path, params, {signal, method, accept, tenant: of}) => {
 	const form = toParams(params).toString();
 	const verb = method ?? (form.length > LONG ? "POST" : "GET");
 	const headers = {"X-Requested-With": "fetch"};
@@ -71,8 +72,8 @@ const request = (path, params, {signal, method, accept}) => {
 		headers.Accept = accept;
 	if (authorization)
 		headers.Authorization = authorization;
-	if (tenant)
-		headers["X-Scope-OrgID"] = tenant;
+	if (of ?? tenant)
+		headers["X-Scope-OrgID"] = of ?? tenant;
 	const inBody = verb === "POST" || verb === "PUT";
 	if (inBody)
 		headers["Content-Type"] = "application/x-www-form-urlencoded";
