@@ -30,6 +30,7 @@ test("texts", () => {
 	equal(texts({lo: 0, hi: 7200, unit: "seconds", ticks: 5}), ["0", "0.5 h", "1.0 h", "1.5 h", "2.0 h"], "hours");
 	equal(texts({lo: 0, hi: 1, unit: "percent", max: 1}), ["0", "20 %", "40 %", "60 %", "80 %", "100 %"], "percent");
 	equal(texts({lo: 1e9, hi: 1e9 + 0.01, ticks: 3}).length, new Set(texts({lo: 1e9, hi: 1e9 + 0.01, ticks: 3})).size, "small steps at great numbers have texts of their own");
+	equal(texts({lo: 1e9, hi: 1e9 + 0.01, ticks: 3}), ["1000000000.000", "1000000000.005", "1000000000.010"], "all digits then");
 	equal(format(1234.5678, "bytes"), "1.2056 KiB", "bytes, for people");
 	equal([0.25, 90, 3600, 5400, 90000, 59.99, 1e-9].map(v => format(v, "seconds")), ["250 ms", "1 min 30 s", "1 h", "1 h 30 min", "1 d 1 h", "59.99 s", "1 ns"], "times, for people");
 	equal([0, 12, 1234567, -1234.5, 1e21, 1e-7, 0.125, NaN, Infinity, -Infinity].map(v => format(v)), ["0", "12", "1.2346M", "-1.2345k", "1000E", "1e-7", "0.125", "NaN", "+Inf", "-Inf"], "numbers, for people");

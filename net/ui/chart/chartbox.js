@@ -47,12 +47,11 @@ export function chartBox(options, parts) {
 	const g = picture.getContext("2d"), o = above.getContext("2d");
 	const view = {from: 0, to: 1};
 	let colors = null, area = null, crossed = null, before = [], asked = false, frame = 0, described = 0, ratio = 1, width = 0;
-	const heard = [];
 
 	function adopt(given) {
 		Object.assign(options, given);
 		stage.style.height = `${options.height ?? 280}px`;
-		if (asked || (options.onZoom && (view.from !== options.from || view.to !== options.to)) || !before.length) {
+		if (held) { /* the hand decides, until it lets go */ } else if (asked || (options.onZoom && (view.from !== options.from || view.to !== options.to)) || !before.length) {
 			if (!asked) before = [];
 			view.from = options.from;
 			view.to = options.to;
@@ -89,12 +88,13 @@ export function chartBox(options, parts) {
 		const hi = stage.clientHeight;
 		paint(g, width, hi);
 		drawOver();
-		if (crossed) cross(crossed.time, crossed.y, false);
+		if (crossed) cross(crossed.time, crossed.y, "again");
 		outButton.disabled = !options.onZoom && !before.length;
-		if (!tableAt.hidden) showTable(true);
 		clearTimeout(described);
-		described = setTimeout(() => stage.setAttribute("aria-label", parts.describe()), 100);
-		for (const fn of heard) fn();
+		described = setTimeout(() => {
+			stage.setAttribute("aria-label", parts.describe());
+			if (!tableAt.hidden) parts.table(tableAt);
+		}, 100);
 	}
 
 	function paint(g, w, hi) {
@@ -150,15 +150,16 @@ export function chartBox(options, parts) {
 		parts.over(o, area);
 	}
 
-	/* The crosshair at a time (null: none); y: where the hand is, for the nearest. */
-	function cross(time, y = null, tell = true) {
+	/* The crosshair at a time (null: none); y: where the hand is, for the nearest. why: "hand" reads out and tells the page;
+	 * "page" moves it only, as another graph has it; "again": the picture has changed below it. */
+	function cross(time, y = null, why = "hand") {
 		const t = time === null || !area ? null : parts.snap(time);
 		if (t === null || t < view.from || t > view.to) {
 			crossed = null;
 			line.hidden = tip.hidden = true;
 			dots.replaceChildren();
 			parts.hover(null);
-			if (tell) options.onHover?.(null);
+			if (why === "hand") options.onHover?.(null);
 			return;
 		}
 		crossed = {time: t, y};
@@ -168,7 +169,7 @@ export function chartBox(options, parts) {
 		line.style.top = `${area.y}px`;
 		line.style.height = `${area.h}px`;
 		put(dots, (found?.dots ?? []).map(d => h("i", {class: "k-chart-dot", style: {background: d.color, transform: `translate(${d.x}px, ${d.y}px)`}})));
-		tip.hidden = !found || !tell;
+		tip.hidden = !found || why === "page" || (why === "again" && tip.hidden);
 		if (!tip.hidden) {
 			put(tip, h("div", {class: "k-chart-when"}, printTime(t, options.zone, {ms: true}), " ", h("span", {}, printOffset(t, options.zone))), found.tip);
 			const w = tip.offsetWidth, hi = tip.offsetHeight;
@@ -176,7 +177,7 @@ export function chartBox(options, parts) {
 			const top = Math.max(0, Math.min(stage.clientHeight - hi, (y ?? area.y + area.h / 3) - hi / 2));
 			tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
 		}
-		if (tell) options.onHover?.({time: t, ...found?.told});
+		if (why === "hand") options.onHover?.({time: t, ...found?.told});
 	}
 
 	function look(from, to, ask) {
@@ -338,7 +339,6 @@ export function chartBox(options, parts) {
 	const box = {
 		el, bar, note, stage, options, view, area: null, colors: null, ratio: 1, adopt, changed, draw, drawOver, cross, zoom, out, png,
 		get crossed() { return crossed; },
-		onDrawn: fn => heard.push(fn),
 		destroy() {
 			stop();
 			sizes.disconnect();

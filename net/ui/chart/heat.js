@@ -225,7 +225,7 @@ export function heat(given) {
 		destroy: box.destroy,
 		get kind() { return data.kind; },
 		get cells() { return data; },
-		cross: time => box.cross(time, null, false),
+		cross: time => box.cross(time, null, "page"),
 		zoom: box.zoom, out: box.out, csv: toCsv, png: box.png,
 	};
 }

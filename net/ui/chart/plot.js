@@ -36,7 +36,8 @@ export function plot(given) {
 		hidden = hidden.length === series.length ? hidden : new Uint8Array(series.length);
 		step = options.step || guessStep(series);
 		gap = step ? step * 2.001 : Infinity;
-		chosen = marked = -1;
+		if (chosen >= series.length) chosen = -1;
+		marked = -1;
 		totals = stacked = null;
 	}
 
@@ -63,8 +64,9 @@ export function plot(given) {
 			for (const tip of tips) within(times, tip);
 			if (lohi[0] <= lohi[1]) lohi[0] = Math.min(0, lohi[0]), lohi[1] = Math.max(0, lohi[1]);
 		} else for (const i of shown()) within(series[i].times, series[i].values);
-		y = axis({lo: lohi[0], hi: lohi[1], log, unit: options.unit, min: options.min, max: options.max, ticks: Math.max(2, Math.floor(height / 44))});
+		y = axis({lo: lohi[0], hi: lohi[1], log, unit: options.unit, min: options.min, max: options.max, ticks: Math.max(2, Math.floor(height / 34))});
 		y.none = !(lohi[0] <= lohi[1]);
+		if (y.none && options.min === null && options.max === null) y.ticks = [];
 		return Math.ceil(Math.max(32, ...y.ticks.map(t => g.measureText(t.text).width + 12)));
 	}
 
@@ -87,7 +89,7 @@ export function plot(given) {
 		grid();
 		g.save();
 		g.beginPath();
-		g.rect(x, area.y - 2, w + 2, hi + 4);
+		g.rect(x - 3, area.y - 3, w + 6, hi + 6);
 		g.clip();
 		const odd = {inf: 0, log: 0};
 		if (options.kind === "stacked") areas(g, area, grid);
@@ -131,7 +133,7 @@ export function plot(given) {
 	}
 
 	/* One line; its single points as dots. */
-	function trace(g, area, {s, kept}, shift, dots, size = 2) {
+	function trace(g, area, {s, kept}, shift, dots, size = 2.5) {
 		const {times, values} = s, {from, to} = box.view, per = area.w / (to - from), n = kept.length;
 		g.beginPath();
 		let move = true;
@@ -377,7 +379,7 @@ export function plot(given) {
 			marked = i;
 			box.drawOver();
 		},
-		cross: time => box.cross(time, null, false),
+		cross: time => box.cross(time, null, "page"),
 		zoom: box.zoom, out: box.out, csv: toCsv, png: box.png,
 		onCross: fn => onCross.push(fn),
 		onData: fn => onData.push(fn),

@@ -102,12 +102,18 @@ function scaleOf(top, unit) {
 
 function tickText(value, step, unit, top) {
 	if (value === 0) return "0";
-	const [f, suffix] = scaleOf(top, unit);
-	const shown = top / f;
+	const [f, suffix] = scaleOf(top, unit), shown = top / f;
 	if (shown >= 1e6 || shown < 1e-3) return value.toExponential(Math.max(0, Math.min(15, Math.ceil(Math.log10(Math.abs(value) / step) - 1e-9)))).replace("e+", "e") + PLAIN[unit];
-	let digits = 0;
-	while (digits < 12 && Math.abs(Math.round(step / f * 10 ** digits) - step / f * 10 ** digits) > step / f * 10 ** digits * 1e-3) digits++;
-	return (value / f).toFixed(digits) + suffix;
+	/* Small steps at a great number: all of its digits are easier to tell apart than those behind a factor. */
+	const few = decimals(step / f), plain = few > 3 && f > 1 && top < 1e15;
+	return plain ? value.toFixed(decimals(step)) + PLAIN[unit] : (value / f).toFixed(few) + suffix;
+}
+
+/* How many digits behind the point a step has. */
+function decimals(step) {
+	let n = 0;
+	for (let s = step; n < 12 && Math.abs(Math.round(s) - s) > s * 1e-3; s = step * 10 ** ++n);
+	return n;
 }
 
 /* A number for people, with so many digits that count: "1.2346 GiB", "250 ms", "12.5 %", "1.25M". */
