@@ -1,4 +1,5 @@
-/* The table of series: filters, sorts, chooses; a thousand of them; names and CSV of what the API answers. */
+/* The table of series: filters, sorts, chooses; a thousand of them; names and CSV of what the API
+ * answers. */
 import {ok, equal, test, note, stage, frame, until} from "./tap.js";
 import {plot} from "/ui/chart/plot.js";
 import {legend} from "/ui/chart/legend.js";

@@ -1,4 +1,5 @@
-/* The colors of series: apart for people with red-green blindness, seen on the background, in both themes. */
+/* The colors of series: apart for people with red-green blindness, seen on the background, in both
+ * themes. */
 import {ok, test, note} from "./tap.js";
 import {COLORS} from "/ui/chart/scale.js";
 import {tokens} from "/ui/chart/chartbox.js";
@@ -27,7 +28,8 @@ function apart([l1, a1, b1], [l2, a2, b2]) {
 	const dH = 2 * Math.sqrt(p1 * p2) * Math.sin(dh / 2 * rad) / (1 + 0.015 * pm * t);
 	return Math.sqrt(dl ** 2 + dc ** 2 + dH ** 2 - 2 * c7(pm) * Math.sin(60 * Math.exp(-(((hm - 275) / 25) ** 2)) * rad) * dc * dH);
 }
-/* Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", severity 1. */
+/* Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision
+ * Deficiency", severity 1. */
 const EYES = {
 	all: null,
 	deuteranopes: [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],

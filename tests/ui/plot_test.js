@@ -1,4 +1,5 @@
-/* Graphs as they are drawn: pixels of known data, what hand and keys do, what is told to those who do not see, times. */
+/* Graphs as they are drawn: pixels of known data, what hand and keys do, what is told to those who
+ * do not see, times. */
 import {ok, equal, near, test, note, dice, stage, frame, until, expected} from "./tap.js";
 import {plot} from "/ui/chart/plot.js";
 
@@ -252,6 +253,36 @@ test("out of it", async () => {
 	ok(!document.querySelector(".k-chart"), "gone");
 });
 
+test("whatever comes", async () => {
+	const roll = dice(77), pick = list => list[Math.floor(roll() * list.length)], bad = [];
+	const odd = [NaN, Infinity, -Infinity, 0, -0, 1e308, -1e308, 5e-324, 1, -1, 1e15, 1e-9];
+	const series = () => Array.from({length: pick([0, 1, 2, 7])}, (_, k) => {
+		const n = pick([0, 1, 2, 3, 50]), times = new Float64Array(n), values = new Float64Array(n);
+		for (let i = 0, t = FROM + Math.floor(roll() * 100000); i < n; i++) times[i] = t += 1 + Math.floor(roll() * pick([1, 20, 50000])), values[i] = roll() < 0.3 ? pick(odd) : (roll() - 0.5) * 10 ** (roll() * 20 - 10);
+		return {labels: {k: String(k)}, name: `{k="${k}"}`, times, values};
+	});
+	const p = await show({series: []});
+	for (let i = 0; i < 300; i++) {
+		const from = FROM + pick([0, -1e6, 1e6]), options = {series: series(), from, to: from + pick([1, 10, 1000, 3600000, 1e11]), step: pick([0, 1, 15000]), kind: pick(["line", "stacked"]), log: roll() < 0.5,
+			unit: pick(["short", "bytes", "seconds", "percent"]), zone: pick(["utc", "local"]), min: pick([null, null, 0, -1e308, 5]), max: pick([null, null, 0, 1e308, 5]), height: pick([300, 40, 1])};
+		try {
+			p.update(options);
+			p.box.stage.parentElement.style.width = `${pick([800, 30, 1])}px`;
+			p.box.draw();
+			pointer(p, "pointermove", roll() * 800, roll() * 300);
+			for (const k of ["ArrowRight", "ArrowUp", "End", "+", "-", "PageUp", "ArrowLeft", "Escape"]) if (roll() < 0.4) key(p, k);
+			p.box.draw();
+			p.setHidden(Array.from({length: 7}, () => Number(roll() < 0.3)));
+			p.box.draw();
+			p.csv();
+		} catch (e) {
+			bad.push(`${JSON.stringify({...options, series: options.series.map(s => [...s.values].map(String))}).slice(0, 300)}: ${e.stack}`);
+		}
+	}
+	ok(!bad.length, "300 graphs of anything, of any size", ...bad.slice(0, 3));
+	p.destroy();
+});
+
 test("in time", async () => {
 	const roll = dice(9);
 	const many = n => Array.from({length: n}, (_, k) => {
@@ -260,8 +291,9 @@ test("in time", async () => {
 		for (let i = 0; i < 1000; i++) times[i] = FROM + i * STEP, values[i] = v += (roll() - 0.5) * 6;
 		return {labels: {__name__: "m", k: String(k)}, name: `m{k="${k}"}`, times, values};
 	});
-	/* From update() to the picture's pixels: reading one back waits for the canvas to have painted all. The best of some runs:
-	 * this machine has other work, too; where it has a lot, what counts is how long a canvas alone takes for as many lines. */
+	/* From update() to the picture's pixels: reading one back waits for the canvas to have
+	 * painted all. The best of some runs: this machine has other work, too; where it has a lot,
+	 * what counts is how long a canvas alone takes for as many lines. */
 	const timed = async (p, series) => {
 		const begin = performance.now();
 		p.update({series, from: FROM, to: FROM + 999 * STEP});

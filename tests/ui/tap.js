@@ -1,7 +1,8 @@
-/* What the unit tests of the page share. A test is a module, NAME_test.js, that imports the modules under test by
- * "/ui/..." and this by "./tap.js"; s98_uiunits.py loads each one in a page of its own, under the CSP of kymod, and
- * prints what is told here. Cases may stand at the top level (await works there), or in test(): a function that throws
- * is one failed case, and the ones after it run all the same. What the console is told is a failure, too. */
+/* What the unit tests of the page share. A test is a module, NAME_test.js, that imports the modules
+ * under test by "/ui/..." and this by "./tap.js"; s98_uiunits.py loads each one in a page of its
+ * own, under the CSP of kymod, and prints what is told here. Cases may stand at the top level
+ * (await works there), or in test(): a function that throws is one failed case, and the ones after
+ * it run all the same. What the console is told is a failure, too. */
 
 const cases = [];
 const waiting = [];
@@ -25,7 +26,8 @@ function short(value) {
 	return text.length > 2000 ? `${text.slice(0, 2000)}... (${text.length} characters)` : text;
 }
 
-/* By value, as deep as it goes: NaN is NaN, 0 is not -0, arrays of one type only are equal, keys in any order. */
+/* By value, as deep as it goes: NaN is NaN, 0 is not -0, arrays of one type only are equal, keys in
+ * any order. */
 export function same(a, b) {
 	if (Object.is(a, b)) return true;
 	if (typeof a !== "object" || typeof b !== "object" || !a || !b || a.constructor !== b.constructor || a instanceof Node) return false;
@@ -75,7 +77,8 @@ export function skip(text, why) {
 	cases.push({ok: true, text: `# SKIP ${text}: ${why}`, notes: []});
 }
 
-/* What the console may be told in this file, since a case wants it: an error whose line holds that text. */
+/* What the console may be told in this file, since a case wants it: an error whose line holds that
+ * text. */
 export function expected(text) {
 	allowed.push(text);
 }
@@ -121,7 +124,8 @@ export function dice(seed) {
 	};
 }
 
-/* For s98_uiunits.py: loads the file, runs its groups; all cases, and what the console may have been told. */
+/* For s98_uiunits.py: loads the file, runs its groups; all cases, and what the console may have
+ * been told. */
 export async function run(file) {
 	try {
 		await import(file);

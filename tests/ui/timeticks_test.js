@@ -1,5 +1,5 @@
-/* The axis of time, where the clock is changed: by an hour in Berlin and New York, by half an hour on Lord Howe, at midnight
- * in Havana, never in UTC and Kolkata. */
+/* The axis of time, where the clock is changed: by an hour in Berlin and New York, by half an hour
+ * on Lord Howe, at midnight in Havana, never in UTC and Kolkata. */
 // zones: Europe/Berlin, America/New_York, Australia/Lord_Howe, America/Havana, Asia/Kolkata, UTC
 import {ok, equal, test, dice} from "./tap.js";
 import {timeTicks, wall} from "/ui/chart/timeticks.js";

@@ -2,10 +2,11 @@
  *
  *	cellsOf(series) -> {times, columns: [[{lo, hi, count, zero?}] ascending by lo], kind, histograms, odd}
  *
- * series: as chart/matrix.js makes them: with `histograms`, native ones; with a label le, classic ones. kind: "native" (values
- * are on an axis of their own), "rows" (a row per bucket: classic and custom buckets, whose ends may be infinite) or null
- * (no histogram). Those of one time are added up; histograms: how many there were; odd: classic buckets that had less than
- * the one below them, which count as empty. */
+ * series: as chart/matrix.js makes them: with `histograms`, native ones; with a label le, classic
+ * ones. kind: "native" (values are on an axis of their own), "rows" (a row per bucket: classic and
+ * custom buckets, whose ends may be infinite) or null (no histogram). Those of one time are added
+ * up; histograms: how many there were; odd: classic buckets that had less than the one below them,
+ * which count as empty. */
 
 const bound = text => {
 	const v = Number(text);
@@ -47,8 +48,9 @@ function finish(at, more) {
 	return {times, columns: Array.from(times, t => at.get(t)), ...more};
 }
 
-/* A native bucket is [boundary rule, lower, upper, count]. Custom ones are told by an infinite end, or by a growth that is not
- * that of a schema: the ratio of ends is 2 to the power of 2^-schema, with schemas of -4 to 8. */
+/* A native bucket is [boundary rule, lower, upper, count]. Custom ones are told by an infinite end,
+ * or by a growth that is not that of a schema: the ratio of ends is 2 to the power of 2^-schema,
+ * with schemas of -4 to 8. */
 function nativeCells(series) {
 	const at = new Map();
 	let custom = false;
@@ -71,8 +73,9 @@ function exponential(lo, hi) {
 	return Number.isFinite(ratio) && Math.abs(schema - Math.round(schema)) < 1e-3 && schema > -4.5 && schema < 8.5;
 }
 
-/* Of each histogram (the labels without le) the buckets by le; a count is what it has more than the bucket below. The lowest
- * one begins at zero where its end is above it, as in histogram_quantile, else at -Inf. */
+/* Of each histogram (the labels without le) the buckets by le; a count is what it has more than the
+ * bucket below. The lowest one begins at zero where its end is above it, as in histogram_quantile,
+ * else at -Inf. */
 function classicCells(series) {
 	const groups = new Map(), at = new Map();
 	for (const s of series) {
@@ -92,7 +95,8 @@ function classicCells(series) {
 				while (b.j < b.s.times.length && b.s.times[b.j] < t) b.j++;
 				const v = b.s.times[b.j] === t ? b.s.values[b.j] : NaN;
 				if (!(v - v === 0)) continue;
-				/* Rates of buckets differ in their last bits: that is no bucket with less. */
+				/* Rates of buckets differ in their last bits: that is no bucket
+				 * with less. */
 				if (v < below - Math.abs(below) * 1e-9) odd++;
 				column.push({lo, hi: b.le, count: Math.max(0, v - below)});
 				below = Math.max(below, v);
@@ -111,8 +115,9 @@ export function rowEnds(columns) {
 	return Float64Array.from(ends).sort();
 }
 
-/* An axis of values for native buckets: logarithms above zero and, mirrored, below it; the zero bucket is a band of its own
- * between them. band: the part of the height it takes. -> {at(v), sides, least, most} ; at(0) is the middle of the band. */
+/* An axis of values for native buckets: logarithms above zero and, mirrored, below it; the zero
+ * bucket is a band of its own between them. band: the part of the height it takes. -> {at(v),
+ * sides, least, most} ; at(0) is the middle of the band. */
 export function valueAxis(columns, band) {
 	let least = Infinity, most = 0, lowLeast = Infinity, lowMost = 0, zero = false;
 	for (const c of columns) {

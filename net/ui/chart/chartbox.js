@@ -1,13 +1,15 @@
-/* What graphs over time share: a place with two canvases (the picture; what moves above it), the axis of time, the crosshair
- * and its readout, zoom and pan, a bar of buttons, a description for screen readers.
+/* What graphs over time share: a place with two canvases (the picture; what moves above it), the
+ * axis of time, the crosshair and its readout, zoom and pan, a bar of buttons, a description for
+ * screen readers.
  *
  *	chartBox(options, parts) -> {el, bar, view, colors, changed(), draw(), cross(time, y), zoom(from, to), out(), png(), destroy()}
  *
- * options: {from, to (ms), zone ("local" | "utc"), height (px), label, onZoom(from, to)?}. With onZoom the page asks for what
- * is between (and comes back with update()); without, what is here already is looked at nearer.
- * parts, of the graph: gutter(g, height), draw(g, area), over(g, area), snap(time) -> time, next(time, +1 | -1) -> time,
- * hover(time, x, y) -> {tip: nodes, dots: [{x, y, color}]} or null, turn(-1 | +1), read() and describe() -> text,
- * csv() -> text, table(root), legend() -> [{name, color}]. area: {x, y, w, h, X(time), T(x)} in CSS pixels. */
+ * options: {from, to (ms), zone ("local" | "utc"), height (px), label, onZoom(from, to)?}. With
+ * onZoom the page asks for what is between (and comes back with update()); without, what is here
+ * already is looked at nearer. parts, of the graph: gutter(g, height), draw(g, area), over(g,
+ * area), snap(time) -> time, next(time, +1 | -1) -> time, hover(time, x, y) -> {tip: nodes, dots:
+ * [{x, y, color}]} or null, turn(-1 | +1), read() and describe() -> text, csv() -> text,
+ * table(root), legend() -> [{name, color}]. area: {x, y, w, h, X(time), T(x)} in CSS pixels. */
 import {h, put, say} from "../lib/dom.js";
 import {printOffset, printTime} from "../lib/when.js";
 import {timeTicks} from "./timeticks.js";
@@ -150,8 +152,9 @@ export function chartBox(options, parts) {
 		parts.over(o, area);
 	}
 
-	/* The crosshair at a time (null: none); y: where the hand is, for the nearest. why: "hand" reads out and tells the page;
-	 * "page" moves it only, as another graph has it; "again": the picture has changed below it. */
+	/* The crosshair at a time (null: none); y: where the hand is, for the nearest. why: "hand"
+	 * reads out and tells the page; "page" moves it only, as another graph has it; "again": the
+	 * picture has changed below it. */
 	function cross(time, y = null, why = "hand") {
 		const t = time === null || !area ? null : parts.snap(time);
 		if (t === null || t < view.from || t > view.to) {

@@ -1,9 +1,11 @@
-/* Mouse, fingers and keys of a graph, told as what they mean. Its place takes the focus; a click does nothing.
+/* Mouse, fingers and keys of a graph, told as what they mean. Its place takes the focus; a click
+ * does nothing.
  *
  *	gesture(stage, {inside(x), cross(x, y, touch), leave(), band(x1, x2), choose(x1, x2), pan(dx), panned(), pinch(x1, x2, y1, y2),
  *		pinched(), out(), key(name, shift)}) -> stop()
  *
- * x and y are in CSS pixels of stage; band(null) takes the band away; key() is true when it was of use. */
+ * x and y are in CSS pixels of stage; band(null) takes the band away; key() is true when it was of
+ * use. */
 
 const DRAG = 5; // pixels that a hand may tremble
 

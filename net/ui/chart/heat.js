@@ -1,13 +1,14 @@
-/* A heat map of histograms over time: a column for each time, a cell for each bucket, the darker (in the dark theme: the
- * lighter) the more it counts.
+/* A heat map of histograms over time: a column for each time, a cell for each bucket, the darker
+ * (in the dark theme: the lighter) the more it counts.
  *
  *	heat({series, from, to, step, unit, zone, onZoom, onHover, height, label})
  *		-> {el, update(options), destroy(), kind, cross(time), zoom(from, to), out(), csv(), png()}
  *
- * series, options and hands as in chart/plot.js; unit is that of the bounds of buckets. Classic histograms (label le) and native
- * ones with custom buckets have a row for each bucket, exponential ones an axis of logarithms with a band for the zero bucket.
- * kind is null where the series are no histograms (chart/cells.js). A color stands for the root of a count: few are seen
- * beside many. Where columns are narrower than a pixel, a pixel shows the greatest count of each bucket. */
+ * series, options and hands as in chart/plot.js; unit is that of the bounds of buckets. Classic
+ * histograms (label le) and native ones with custom buckets have a row for each bucket, exponential
+ * ones an axis of logarithms with a band for the zero bucket. kind is null where the series are no
+ * histograms (chart/cells.js). A color stands for the root of a count: few are seen beside many.
+ * Where columns are narrower than a pixel, a pixel shows the greatest count of each bucket. */
 import {h} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
 import {format} from "./scale.js";
@@ -19,7 +20,8 @@ import {chartBox} from "./chartbox.js";
 export const SHADES = 64;
 const RAMPS = {light: ["#dbe9f6", "#9ecbe8", "#4f9bd0", "#2767ae", "#3b3c8f", "#2c1157"], dark: ["#20344f", "#28588a", "#2f86a6", "#4fb893", "#b5d865", "#fff4b8"]};
 
-/* Colors from few to many, even to the eye; lightness goes one way only, so that it reads without hues, too. */
+/* Colors from few to many, even to the eye; lightness goes one way only, so that it reads without
+ * hues, too. */
 export function ramp(theme) {
 	const stops = RAMPS[theme].map(c => [1, 3, 5].map(i => parseInt(c.slice(i, i + 2), 16)));
 	return Array.from({length: SHADES}, (_, k) => {
@@ -100,7 +102,8 @@ export function heat(given) {
 		legend();
 	}
 
-	/* Shades by pixel, the greatest of those that meet in one, then colors: cells may be more than pixels. */
+	/* Shades by pixel, the greatest of those that meet in one, then colors: cells may be more
+	 * than pixels. */
 	function paint(g, {x, y, w, h: hi}, a, b) {
 		const r = box.ratio, W = Math.round(w * r), H = Math.round(hi * r), {from, to} = box.view, per = W / (to - from);
 		const shades = new Uint8Array(W * H);

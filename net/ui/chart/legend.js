@@ -2,9 +2,10 @@
  *
  *	legend(plot) -> {el, filter(text), destroy()}      it follows the graph: new series, the crosshair
  *
- * A click (or Enter) shows this series alone, once more: all. With ctrl, cmd or shift (or the space bar) it is shown or
- * hidden beside the others. Up and down walk through the rows. The filter is a text, or /a regular expression/; it hides in
- * the graph what does not match. Rows are made for the first ones only; a button makes more. */
+ * A click (or Enter) shows this series alone, once more: all. With ctrl, cmd or shift (or the space
+ * bar) it is shown or hidden beside the others. Up and down walk through the rows. The filter is a
+ * text, or /a regular expression/; it hides in the graph what does not match. Rows are made for the
+ * first ones only; a button makes more. */
 import {h, put, say} from "../lib/dom.js";
 import {format, COLORS} from "./scale.js";
 import {stats} from "./thin.js";

@@ -1,7 +1,9 @@
-/* What the API answers, as series: {labels, name, times, values, histograms?}; names, labels they share, CSV.
+/* What the API answers, as series: {labels, name, times, values, histograms?}; names, labels they
+ * share, CSV.
  *
- * times: Float64Array of ms, ascending; values: Float64Array of the same length, NaN where there is no number;
- * histograms: where the samples are native histograms, an array of the same length with {count, sum, buckets} or null. */
+ * times: Float64Array of ms, ascending; values: Float64Array of the same length, NaN where there is
+ * no number; histograms: where the samples are native histograms, an array of the same length with
+ * {count, sum, buckets} or null. */
 
 const number = text => (text === "+Inf" || text === "Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
 const quote = text => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
@@ -16,7 +18,8 @@ export function nameOf(labels, without = {}) {
 	return `{${pairs.join(", ")}}`;
 }
 
-/* The labels that all of them have with one value; those of a single series are not shared, they are its name. */
+/* The labels that all of them have with one value; those of a single series are not shared, they
+ * are its name. */
 export function shared(series) {
 	if (series.length < 2) return {};
 	const all = {...series[0].labels};
@@ -24,7 +27,8 @@ export function shared(series) {
 	return all;
 }
 
-/* data.result of a range query (or of an instant one: a point each). Samples and histograms of one series are merged. */
+/* data.result of a range query (or of an instant one: a point each). Samples and histograms of one
+ * series are merged. */
 export function seriesOf(result) {
 	return result.map(({metric, values, value, histograms, histogram}) => {
 		const plainOnes = values ?? (value ? [value] : []), hists = histograms ?? (histogram ? [histogram] : []);
@@ -38,7 +42,8 @@ export function seriesOf(result) {
 	});
 }
 
-/* Lines of text: the time, then a column for each series, as RFC 4180 has it; what is no number is as PromQL writes it. */
+/* Lines of text: the time, then a column for each series, as RFC 4180 has it; what is no number is
+ * as PromQL writes it. */
 export function csv(series, times) {
 	const cell = text => (/[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
 	const value = v => (v === Infinity ? "+Inf" : v === -Infinity ? "-Inf" : String(v));

@@ -1,6 +1,7 @@
 /* The numbers of a graph as a table, a page of it at a time: rows are times, columns are series.
  *
- *	numberTable(root, {times, zone, columns: [{name, at(time) -> text}]})      fills root; called again, it stays on its page */
+ *	numberTable(root, {times, zone, columns: [{name, at(time) -> text}]})      fills root; called again, it stays on its page
+ */
 import {h, put} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
 

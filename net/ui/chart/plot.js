@@ -3,13 +3,16 @@
  *	plot({series, from, to, step, kind, unit, zone, log, min, max, onZoom, onHover, height, label})
  *		-> {el, update(options), destroy(), series, hidden, setHidden(flags), highlight(i), cross(time), zoom(from, to), out(), csv(), png(), onCross(fn), onData(fn)}
  *
- * series: [{labels, name, times (ms), values}], as chart/matrix.js makes them; a series keeps its color (its index) when others
- * are hidden. from, to: ms; step: ms, 0: guessed. kind: "line" | "stacked"; unit: "short" | "bytes" | "seconds" | "percent";
- * min, max: the ends of the axis of values, null: automatic. onZoom(from, to): the hand has chosen a range; without it, the
- * graph looks nearer itself. onHover({time, index} | null). All of it may change by update(); the picture follows in a frame.
+ * series: [{labels, name, times (ms), values}], as chart/matrix.js makes them; a series keeps its
+ * color (its index) when others are hidden. from, to: ms; step: ms, 0: guessed. kind: "line" |
+ * "stacked"; unit: "short" | "bytes" | "seconds" | "percent"; min, max: the ends of the axis of
+ * values, null: automatic. onZoom(from, to): the hand has chosen a range; without it, the graph
+ * looks nearer itself. onHover({time, index} | null). All of it may change by update(); the picture
+ * follows in a frame.
  *
- * A line breaks where more than one step is missing; what stands alone is a dot; what is infinite (or not above zero, in
- * logarithms) is a small triangle at the edge. Stacked: values below zero go downward, and the axis is linear. */
+ * A line breaks where more than one step is missing; what stands alone is a dot; what is infinite
+ * (or not above zero, in logarithms) is a small triangle at the edge. Stacked: values below zero go
+ * downward, and the axis is linear. */
 import {h, put} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
 import {axis, format, COLORS} from "./scale.js";
@@ -175,7 +178,8 @@ export function plot(given) {
 		}
 	}
 
-	/* From the uppermost tip to the axis, then the next one over it: no seams, whatever the pixels. */
+	/* From the uppermost tip to the axis, then the next one over it: no seams, whatever the
+	 * pixels. */
 	function areas(g, area, grid) {
 		const {of, times, tips} = stackNow(), {from, to} = box.view, [a, b] = span(times);
 		const wide = Math.max((to - from) / (area.w * box.ratio), 1e-6), zero = Y(area, Math.max(y.lo, Math.min(y.hi, 0)));
@@ -213,7 +217,8 @@ export function plot(given) {
 		g.globalAlpha = 1;
 	}
 
-	/* The chosen series, above all others; where it has many vertices, as hairlines side by side, for a wide line costs a frame. */
+	/* The chosen series, above all others; where it has many vertices, as hairlines side by
+	 * side, for a wide line costs a frame. */
 	function over(o, area) {
 		const i = marked >= 0 ? marked : chosen;
 		if (i < 0 || hidden[i] || !y || options.kind === "stacked") return;
@@ -252,7 +257,8 @@ export function plot(given) {
 		return best;
 	}
 
-	/* Who has a value at that time, the greatest first: [{i, v, at}]; at: its place on the axis of values. */
+	/* Who has a value at that time, the greatest first: [{i, v, at}]; at: its place on the axis
+	 * of values. */
 	function values(time) {
 		const apart = step ? step / 2 : 0.5, found = [];
 		const st = options.kind === "stacked" ? stackNow() : null, k = st ? nearest(st.times, time, apart) : -1;

@@ -2,9 +2,10 @@
  *
  *	axis({lo, hi, log, unit, min, max, ticks}) -> {lo, hi, log, unit, ticks: [{value, text}], at(v), value(f)}
  *
- * lo, hi: of the data, finite or NaN where there is none; min, max: set by hand (null: automatic). at() is 0 at the lower
- * end and 1 at the upper one, value() its inverse; no finite double makes either overflow.
- * unit: "short" (plain numbers), "bytes" (powers of 1024), "seconds", "percent" (1 is 100 %). */
+ * lo, hi: of the data, finite or NaN where there is none; min, max: set by hand (null: automatic).
+ * at() is 0 at the lower end and 1 at the upper one, value() its inverse; no finite double makes
+ * either overflow. unit: "short" (plain numbers), "bytes" (powers of 1024), "seconds", "percent" (1
+ * is 100 %). */
 
 const BIG = Number.MAX_VALUE;
 const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
@@ -29,8 +30,8 @@ function stepFor(raw, unit, top) {
 	return niceStep(raw);
 }
 
-/* Where an automatic axis ends: zero is in when the data comes near it, seen from its own size; room of 5 % at an end that
- * is not zero; something to look at when all values are one. */
+/* Where an automatic axis ends: zero is in when the data comes near it, seen from its own size;
+ * room of 5 % at an end that is not zero; something to look at when all values are one. */
 export function autoRange(lo, hi, log) {
 	if (!(lo <= hi)) return log ? [1, 10] : [0, 1];
 	if (log) return lo === hi ? [Math.max(lo / 3, Number.MIN_VALUE), Math.min(hi * 3, BIG)] : widenLog(lo, hi);
@@ -104,7 +105,8 @@ function tickText(value, step, unit, top) {
 	if (value === 0) return "0";
 	const [f, suffix] = scaleOf(top, unit), shown = top / f;
 	if (shown >= 1e6 || shown < 1e-3) return value.toExponential(Math.max(0, Math.min(15, Math.ceil(Math.log10(Math.abs(value) / step) - 1e-9)))).replace("e+", "e") + PLAIN[unit];
-	/* Small steps at a great number: all of its digits are easier to tell apart than those behind a factor. */
+	/* Small steps at a great number: all of its digits are easier to tell apart than those
+	 * behind a factor. */
 	const few = decimals(step / f), plain = few > 3 && f > 1 && top < 1e15;
 	return plain ? value.toFixed(decimals(step)) + PLAIN[unit] : (value / f).toFixed(few) + suffix;
 }
@@ -138,6 +140,6 @@ function longTime(value) {
 	return `${value < 0 ? "-" : ""}${Math.floor(n / per)} ${s}${rest ? ` ${rest} ${t}` : ""}`;
 }
 
-/* Colors of series are the tokens --k-s0 .. --k-s11, apart for people with red-green blindness and 3:1 against the
- * background, in both themes. */
+/* Colors of series are the tokens --k-s0 .. --k-s11, apart for people with red-green blindness and
+ * 3:1 against the background, in both themes. */
 export const COLORS = 12;

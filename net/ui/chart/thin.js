@@ -1,5 +1,6 @@
-/* Numbers before they are drawn: what is in sight, runs without a gap, the points that a pixel keeps, sums of a stack.
- * Pure functions over arrays: times ascending in ms, values with NaN where there is none. */
+/* Numbers before they are drawn: what is in sight, runs without a gap, the points that a pixel
+ * keeps, sums of a stack. Pure functions over arrays: times ascending in ms, values with NaN where
+ * there is none. */
 
 /* The first index whose time is not below t. */
 export function lowerBound(times, t) {
@@ -19,7 +20,8 @@ export function nearest(times, t, apart) {
 	return j < times.length && Math.abs(times[j] - t) <= apart ? j : -1;
 }
 
-/* The step of samples whose query is not known: the least distance that is common; 0 for fewer than two. */
+/* The step of samples whose query is not known: the least distance that is common; 0 for fewer than
+ * two. */
 export function guessStep(series) {
 	let step = Infinity;
 	for (const s of series.slice(0, 20)) {
@@ -31,7 +33,8 @@ export function guessStep(series) {
 	return Number.isFinite(step) ? step : 0;
 }
 
-/* Of what is finite from index a to b (not with it), in steps of the axis: with log above zero only. */
+/* Of what is finite from index a to b (not with it), in steps of the axis: with log above zero
+ * only. */
 export function extent(values, a, b, log, into) {
 	let lo = into[0], hi = into[1];
 	for (let i = a; i < b; i++) {
@@ -44,7 +47,8 @@ export function extent(values, a, b, log, into) {
 	into[1] = hi;
 }
 
-/* min, max, mean, last of the finite values, how many, and what is not finite; last is of all that is no NaN. */
+/* min, max, mean, last of the finite values, how many, and what is not finite; last is of all that
+ * is no NaN. */
 export function stats(values) {
 	let min = Infinity, max = -Infinity, mean = 0, n = 0, odd = 0, last = NaN;
 	for (const v of values) {
@@ -62,9 +66,10 @@ export function stats(values) {
 	return n ? {min, max, mean, last, n, odd} : {min: NaN, max: NaN, mean: NaN, last, n, odd};
 }
 
-/* Indices to draw a line from: of each run without a gap, of each column (columns of `wide` ms from `from` on) the first,
- * the least, the greatest and the last point; so no extreme is lost, and the line enters and leaves each column where it
- * does. Runs are parted by -1. A gap is a value that is not finite (with log: not above zero), or a distance above `gap`. */
+/* Indices to draw a line from: of each run without a gap, of each column (columns of `wide` ms from
+ * `from` on) the first, the least, the greatest and the last point; so no extreme is lost, and the
+ * line enters and leaves each column where it does. Runs are parted by -1. A gap is a value that is
+ * not finite (with log: not above zero), or a distance above `gap`. */
 export function thin(times, values, a, b, {from, wide, gap, log = false}) {
 	const out = new Int32Array((b - a) * 2 + 2);
 	let n = 0, begun = false, column = 0, first = 0, least = 0, most = 0, last = 0;
@@ -109,8 +114,9 @@ export function allTimes(series) {
 	return more.size ? Float64Array.from([...longest, ...more]).sort() : Float64Array.from(longest);
 }
 
-/* The tips of a stack on all times: values above zero upward, those below downward, each series on those before it; NaN
- * where a series has no finite value. A sum that overflows stays at the greatest number. */
+/* The tips of a stack on all times: values above zero upward, those below downward, each series on
+ * those before it; NaN where a series has no finite value. A sum that overflows stays at the
+ * greatest number. */
 export function stack(series, times) {
 	const up = new Float64Array(times.length), down = new Float64Array(times.length);
 	const tips = series.map(s => {

@@ -1,9 +1,10 @@
-/* The axis of time: ticks at round instants, of this place ("local") or of UTC, across changes of the clock.
+/* The axis of time: ticks at round instants, of this place ("local") or of UTC, across changes of
+ * the clock.
  *
  *	timeTicks(from, to, n, zone) -> [{time, text, more}]    at most about n of them, ascending, from <= time <= to (ms)
  *
- * text is what changes from tick to tick; more is what the reader knows after that ("Sun 2026-11-29" below hours, the year
- * below days), on the first tick and where it changes. */
+ * text is what changes from tick to tick; more is what the reader knows after that ("Sun
+ * 2026-11-29" below hours, the year below days), on the first tick and where it changes. */
 
 const S = 1000, MIN = 60 * S, H = 60 * MIN, D = 24 * H;
 const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, MIN, 2 * MIN, 5 * MIN, 10 * MIN, 15 * MIN, 30 * MIN, H, 2 * H, 3 * H, 6 * H, 12 * H];
@@ -30,8 +31,8 @@ function dayStart(y, mo, d, zone) {
 
 const ofDay = w => ((w.h * 60 + w.mi) * 60 + w.s) * 1000 + w.ms;
 
-/* Steps below a day: instants go on evenly, but stand where the wall's clock is round; after a change of the clock by what
- * is no multiple of the step they are put right. */
+/* Steps below a day: instants go on evenly, but stand where the wall's clock is round; after a
+ * change of the clock by what is no multiple of the step they are put right. */
 function within(from, to, step, zone) {
 	const round = t => ofDay(wall(t, zone)) % step;
 	const times = [];
