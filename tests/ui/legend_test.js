@@ -6,23 +6,32 @@ import {legend} from "/ui/chart/legend.js";
 import {seriesOf, nameOf, shared, csv} from "/ui/chart/matrix.js";
 
 const FROM = Date.parse("2026-11-29T10:00:00Z");
-const many = n => seriesOf(Array.from({length: n}, (_, k) => ({metric: {__name__: "m", job: "x", host: `h${k}`}, values: Array.from({length: 60}, (_, i) => [FROM / 1000 + i * 15, String(k + i)])})));
+const many = n => seriesOf(Array.from({length: n},
+	(_, k) => ({metric: {__name__: "m", job: "x", host: `h${k}`},
+	values: Array.from({length: 60}, (_, i) => [FROM / 1000 + i * 15, String(k + i)])})));
 async function show(n) {
-	const p = plot({series: many(n), from: FROM, to: FROM + 59 * 15000, step: 15000, zone: "utc"}), l = legend(p);
+	const p = plot({series: many(n), from: FROM, to: FROM + 59 * 15000, step: 15000, zone: "utc"}),
+		l = legend(p);
 	stage(800, 600).append(p.el, l.el);
 	await until(() => p.box.area);
 	await frame();
-	return {p, l, buttons: () => [...l.el.querySelectorAll(".k-legend-name")], rows: () => [...l.el.querySelectorAll("tbody tr")].map(r => [...r.children].map(c => c.textContent))};
+	return {p, l, buttons: () => [...l.el.querySelectorAll(".k-legend-name")],
+		rows: () => [...l.el.querySelectorAll("tbody tr")].map(r => [...r.children].map(c => c.textContent))};
 }
 const click = (el, more = {}) => el.dispatchEvent(new MouseEvent("click", {bubbles: true, ...more}));
-const key = (el, k) => el.dispatchEvent(new KeyboardEvent("keydown", {key: k, bubbles: true, cancelable: true}));
+const key = (el, k) => el.dispatchEvent(new KeyboardEvent("keydown",
+	{key: k, bubbles: true, cancelable: true}));
 const shown = p => p.series.map((_, i) => i).filter(i => !p.hidden[i]);
 
 test("what the API answers", () => {
-	const s = seriesOf([{metric: {__name__: "a"}, values: [[1.5, "1"], [2, "NaN"], [3, "+Inf"], [4, "-Inf"]], histograms: [[2.5, {count: "1", sum: "2", buckets: []}]]}, {metric: {}, value: [7, "8"]}]);
-	equal([...s[0].times], [1500, 2000, 2500, 3000, 4000], "floats and histograms of a series stand in the order of time");
+	const s = seriesOf([{metric: {__name__: "a"},
+		values: [[1.5, "1"], [2, "NaN"], [3, "+Inf"], [4, "-Inf"]],
+		histograms: [[2.5, {count: "1", sum: "2", buckets: []}]]}, {metric: {}, value: [7, "8"]}]);
+	equal([...s[0].times], [1500, 2000, 2500, 3000, 4000],
+		"floats and histograms of a series stand in the order of time");
 	equal([...s[0].values], [1, NaN, NaN, Infinity, -Infinity], "numbers as PromQL writes them");
-	equal(s[0].histograms.map(h => h?.count ?? null), [null, null, "1", null, null], "histograms beside them");
+	equal(s[0].histograms.map(h => h?.count ?? null), [null, null, "1", null, null],
+		"histograms beside them");
 	equal([s[1].name, [...s[1].times], [...s[1].values]], ["{}", [7000], [8]], "an instant one");
 	equal(nameOf({__name__: "up", job: 'a"b\\c\n'}), 'up{job="a\\"b\\\\c\\n"}', "quoted");
 	equal(nameOf({__name__: "up.time", "a.b": "c"}), '{"up.time", "a.b"="c"}', "names that need quotes");
@@ -34,7 +43,9 @@ test("what the API answers", () => {
 
 test("a row for each", async () => {
 	const {l, rows, p} = await show(3);
-	equal(rows(), [['{host="h0"}', "", "0", "59", "29.5", "59"], ['{host="h1"}', "", "1", "60", "30.5", "60"], ['{host="h2"}', "", "2", "61", "31.5", "61"]], "least, greatest, mean, last");
+	equal(rows(), [['{host="h0"}', "", "0", "59", "29.5", "59"],
+		['{host="h1"}', "", "1", "60", "30.5", "60"], ['{host="h2"}', "", "2", "61", "31.5", "61"]],
+		"least, greatest, mean, last");
 	ok(l.el.textContent.includes('m{job="x"}'), "what they share is said once");
 	p.box.cross(FROM + 15000 * 10, null);
 	equal(rows().map(r => r[1]), ["10", "11", "12"], "values under the crosshair");
@@ -46,7 +57,8 @@ test("choosing", async () => {
 	const {p, buttons} = await show(4);
 	click(buttons()[1]);
 	equal(shown(p), [1], "a click: this one alone");
-	equal(buttons().map(b => b.getAttribute("aria-pressed")), ["false", "true", "false", "false"], "told to screen readers");
+	equal(buttons().map(b => b.getAttribute("aria-pressed")), ["false", "true", "false", "false"],
+		"told to screen readers");
 	click(buttons()[3], {ctrlKey: true});
 	equal(shown(p), [1, 3], "with ctrl: beside the others");
 	click(buttons()[3], {ctrlKey: true});
@@ -78,7 +90,9 @@ test("filters and sorting", async () => {
 	l.filter('/h(3|4)"/');
 	equal(shown(p), [3, 4], "an expression");
 	l.filter("/h(/");
-	ok(shown(p).length === 30 && /No such/.test(l.el.textContent) && l.el.querySelector("input").getAttribute("aria-invalid") === "true", "a broken one is said");
+	ok(shown(p).length === 30 && /No such/.test(l.el.textContent)
+		&& l.el.querySelector("input").getAttribute("aria-invalid") === "true",
+		"a broken one is said");
 	l.filter("");
 	const head = k => click(l.el.querySelectorAll("thead button")[k]);
 	head(3);

@@ -10,7 +10,8 @@ const allowed = [];
 let notes = [];
 
 function show(value) {
-	if (typeof value === "number" || typeof value === "bigint" || value === undefined) return Object.is(value, -0) ? "-0" : String(value);
+	if (typeof value === "number" || typeof value === "bigint"
+		|| value === undefined) return Object.is(value, -0) ? "-0" : String(value);
 	if (value instanceof Node) return value.outerHTML ?? value.textContent;
 	if (ArrayBuffer.isView(value)) return `${value.constructor.name}[${Array.from(value, show).join(", ")}]`;
 	if (value instanceof Map) return `Map ${show([...value])}`;
@@ -30,13 +31,16 @@ function short(value) {
  * any order. */
 export function same(a, b) {
 	if (Object.is(a, b)) return true;
-	if (typeof a !== "object" || typeof b !== "object" || !a || !b || a.constructor !== b.constructor || a instanceof Node) return false;
-	if (Array.isArray(a) || ArrayBuffer.isView(a)) return a.length === b.length && Array.from(a).every((v, i) => same(v, b[i]));
+	if (typeof a !== "object" || typeof b !== "object" || !a || !b || a.constructor !== b.constructor
+		|| a instanceof Node) return false;
+	if (Array.isArray(a) || ArrayBuffer.isView(a)) return a.length === b.length
+		&& Array.from(a).every((v, i) => same(v, b[i]));
 	if (a instanceof Map || a instanceof Set) return same([...a], [...b]);
 	if (a instanceof Date) return a.getTime() === b.getTime();
 	if (a instanceof Error) return a.message === b.message;
 	const keys = Object.keys(a);
-	return keys.length === Object.keys(b).length && keys.every(k => Object.hasOwn(b, k) && same(a[k], b[k]));
+	return keys.length === Object.keys(b).length
+		&& keys.every(k => Object.hasOwn(b, k) && same(a[k], b[k]));
 }
 
 /* One case; true when it holds. Lines of why are printed when it does not. */

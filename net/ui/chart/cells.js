@@ -17,14 +17,16 @@ export function cellsOf(series) {
 	const native = series.filter(s => s.histograms);
 	if (native.length) return nativeCells(native);
 	const classic = series.filter(s => s.labels.le !== undefined && !Number.isNaN(bound(s.labels.le)));
-	return classic.length ? classicCells(classic) : {times: new Float64Array(0), columns: [], kind: null, histograms: 0, odd: 0};
+	return classic.length ? classicCells(classic)
+		: {times: new Float64Array(0), columns: [], kind: null, histograms: 0, odd: 0};
 }
 
 /* Two columns as one: counts of the same bucket are added up. Both are sorted. */
 function sum(a, b) {
 	const out = [];
 	for (let i = 0, j = 0; i < a.length || j < b.length;) {
-		const d = i === a.length ? 1 : j === b.length ? -1 : a[i].lo - b[j].lo || a[i].hi - b[j].hi || 0;
+		const d = i === a.length ? 1 : j === b.length ? -1 : a[i].lo - b[j].lo || a[i].hi - b[j].hi
+			|| 0;
 		if (d < 0) out.push(a[i++]);
 		else if (d > 0) out.push(b[j++]);
 		else out.push({...a[i], count: a[i++].count + b[j++].count});
@@ -70,7 +72,8 @@ function nativeCells(series) {
 function exponential(lo, hi) {
 	if (lo * hi <= 0) return false;
 	const ratio = lo < 0 ? lo / hi : hi / lo, schema = -Math.log2(Math.abs(Math.log2(ratio)));
-	return Number.isFinite(ratio) && Math.abs(schema - Math.round(schema)) < 1e-3 && schema > -4.5 && schema < 8.5;
+	return Number.isFinite(ratio) && Math.abs(schema - Math.round(schema)) < 1e-3 && schema > -4.5
+		&& schema < 8.5;
 }
 
 /* Of each histogram (the labels without le) the buckets by le; a count is what it has more than the
@@ -123,8 +126,10 @@ export function valueAxis(columns, band) {
 	for (const c of columns) {
 		for (const b of c) {
 			if (b.zero) zero ||= b.count > 0;
-			else if (b.count > 0 && b.lo >= 0) least = Math.min(least, b.lo), most = Math.max(most, b.hi);
-			else if (b.count > 0) lowLeast = Math.min(lowLeast, -b.hi), lowMost = Math.max(lowMost, -b.lo);
+			else if (b.count > 0 && b.lo >= 0) least = Math.min(least, b.lo),
+				most = Math.max(most, b.hi);
+			else if (b.count > 0) lowLeast = Math.min(lowLeast, -b.hi),
+				lowMost = Math.max(lowMost, -b.lo);
 		}
 	}
 	const up = most ? Math.log(most / least) : 0, down = lowMost ? Math.log(lowMost / lowLeast) : 0;
@@ -133,6 +138,7 @@ export function valueAxis(columns, band) {
 	return {
 		least, most, lowLeast, lowMost, zero, base, middle,
 		at: v => (v > 0 && up ? base + middle + Math.max(0, Math.log(v / least)) / sum * rest
-			: v < 0 && down ? base - Math.max(0, Math.log(-v / lowLeast)) / sum * rest : base + middle / 2),
+			: v < 0 && down ? base - Math.max(0, Math.log(-v / lowLeast)) / sum * rest
+				: base + middle / 2),
 	};
 }

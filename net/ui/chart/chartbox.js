@@ -16,7 +16,8 @@ import {timeTicks} from "./timeticks.js";
 import {gesture} from "./gesture.js";
 import {COLORS} from "./scale.js";
 
-const TOKENS = ["bg", "bg2", "line", "line2", "text", "text2", "accent", ...Array.from({length: COLORS}, (_, i) => `s${i}`)];
+const TOKENS = ["bg", "bg2", "line", "line2", "text", "text2", "accent",
+	...Array.from({length: COLORS}, (_, i) => `s${i}`)];
 const LINE = 15, BOTTOM = 2 * LINE + 6, TOP = 8, RIGHT = 12; // CSS pixels
 
 /* The tokens as a canvas takes them, in the theme in force at el. */
@@ -35,25 +36,33 @@ export function tokens(el) {
 
 export function chartBox(options, parts) {
 	const picture = h("canvas", {class: "k-chart-in"}), above = h("canvas", {class: "k-chart-in"});
-	const line = h("div", {class: "k-chart-cross", hidden: true}), band = h("div", {class: "k-chart-band", hidden: true});
+	const line = h("div", {class: "k-chart-cross", hidden: true}),
+		band = h("div", {class: "k-chart-band", hidden: true});
 	const dots = h("div", {}), tip = h("div", {class: "k-chart-tip", hidden: true});
-	const stage = h("div", {class: "k-chart-stage", tabindex: "0", role: "application", "aria-roledescription": "graph"}, picture, above, band, line, dots, tip);
+	const stage = h("div", {class: "k-chart-stage", tabindex: "0", role: "application",
+		"aria-roledescription": "graph"}, picture, above, band, line, dots, tip);
 	const note = h("span", {class: "k-chart-note"});
 	const tableAt = h("div", {class: "k-chart-table", hidden: true});
-	const button = (text, title, onclick, more) => h("button", {type: "button", class: "k-chart-button", title, onclick, ...more}, text);
+	const button = (text, title, onclick, more) => h("button",
+		{type: "button", class: "k-chart-button", title, onclick, ...more}, text);
 	const outButton = button("Zoom out", "Back to the range before (double click, or -)", () => out());
-	const tableButton = button("Table", "The same numbers as a table", () => showTable(tableAt.hidden), {"aria-expanded": "false"});
+	const tableButton = button("Table", "The same numbers as a table", () => showTable(tableAt.hidden),
+		{"aria-expanded": "false"});
 	const bar = h("div", {class: "k-chart-bar"}, note, outButton, tableButton,
-		button("CSV", "Copy the numbers in sight, as lines of text", () => copy(parts.csv())), button("PNG", "Save the picture", () => download()));
+		button("CSV", "Copy the numbers in sight, as lines of text", () => copy(parts.csv())),
+			button("PNG", "Save the picture", () => download()));
 	const el = h("div", {class: "k-chart"}, bar, stage, tableAt);
 	const g = picture.getContext("2d"), o = above.getContext("2d");
 	const view = {from: 0, to: 1};
-	let colors = null, area = null, crossed = null, before = [], asked = false, frame = 0, described = 0, ratio = 1, width = 0;
+	let colors = null, area = null, crossed = null, before = [], asked = false, frame = 0, described = 0,
+		ratio = 1, width = 0;
 
 	function adopt(given) {
 		Object.assign(options, given);
 		stage.style.height = `${options.height ?? 280}px`;
-		if (held) { /* the hand decides, until it lets go */ } else if (asked || (options.onZoom && (view.from !== options.from || view.to !== options.to)) || !before.length) {
+		if (held) { /* the hand decides, until it lets go */ } else if (asked
+			|| (options.onZoom && (view.from !== options.from || view.to !== options.to))
+			|| !before.length) {
 			if (!asked) before = [];
 			view.from = options.from;
 			view.to = options.to;
@@ -105,7 +114,8 @@ export function chartBox(options, parts) {
 		g.font = `11px ${colors.font}`;
 		const inner = Math.max(20, hi - TOP - BOTTOM);
 		const x = parts.gutter(g, inner), iw = Math.max(20, w - x - RIGHT), {from, to} = view;
-		area = {x, y: TOP, w: iw, h: inner, X: t => x + (t - from) / (to - from) * iw, T: px => from + (px - x) / iw * (to - from)};
+		area = {x, y: TOP, w: iw, h: inner, X: t => x + (t - from) / (to - from) * iw,
+			T: px => from + (px - x) / iw * (to - from)};
 		box.area = area;
 		timeAxis(g);
 		parts.draw(g, area);
@@ -113,7 +123,8 @@ export function chartBox(options, parts) {
 
 	function timeAxis(g) {
 		const {x, y, w, h: hi, X} = area, {from, to} = view;
-		const ticks = timeTicks(from, to, Math.max(2, Math.floor(w / (to - from < 60000 ? 104 : 76))), options.zone);
+		const ticks = timeTicks(from, to, Math.max(2, Math.floor(w / (to - from < 60000 ? 104 : 76))),
+			options.zone);
 		g.lineWidth = 1 / ratio;
 		g.strokeStyle = colors.line;
 		g.fillStyle = colors.text2;
@@ -128,7 +139,8 @@ export function chartBox(options, parts) {
 		g.stroke();
 		let end = -Infinity, endMore = -Infinity;
 		const write = (text, at, base, after) => {
-			const half = g.measureText(text).width / 2, c = Math.max(half + 1, Math.min(x + w + RIGHT - half - 1, at));
+			const half = g.measureText(text).width / 2,
+				c = Math.max(half + 1, Math.min(x + w + RIGHT - half - 1, at));
 			if (c - half < after) return after;
 			g.fillText(text, c, base);
 			return c + half + 8;
@@ -171,13 +183,18 @@ export function chartBox(options, parts) {
 		line.style.transform = `translateX(${Math.round(x)}px)`;
 		line.style.top = `${area.y}px`;
 		line.style.height = `${area.h}px`;
-		put(dots, (found?.dots ?? []).map(d => h("i", {class: "k-chart-dot", style: {background: d.color, transform: `translate(${d.x}px, ${d.y}px)`}})));
+		put(dots, (found?.dots ?? []).map(d => h("i",
+			{class: "k-chart-dot", style: {background: d.color,
+			transform: `translate(${d.x}px, ${d.y}px)`}})));
 		tip.hidden = !found || why === "page" || (why === "again" && tip.hidden);
 		if (!tip.hidden) {
-			put(tip, h("div", {class: "k-chart-when"}, printTime(t, options.zone, {ms: true}), " ", h("span", {}, printOffset(t, options.zone))), found.tip);
+			put(tip, h("div", {class: "k-chart-when"}, printTime(t, options.zone, {ms: true}),
+				" ", h("span", {}, printOffset(t, options.zone))), found.tip);
 			const w = tip.offsetWidth, hi = tip.offsetHeight;
-			const left = x + 14 + w <= width ? x + 14 : x - 14 - w >= 0 ? x - 14 - w : x > width / 2 ? 0 : width - w;
-			const top = Math.max(0, Math.min(stage.clientHeight - hi, (y ?? area.y + area.h / 3) - hi / 2));
+			const left = x + 14 + w <= width ? x + 14 : x - 14 - w >= 0 ? x - 14 - w
+				: x > width / 2 ? 0 : width - w;
+			const top = Math.max(0, Math.min(stage.clientHeight - hi,
+				(y ?? area.y + area.h / 3) - hi / 2));
 			tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
 		}
 		if (why === "hand") options.onHover?.({time: t, ...found?.told});
@@ -218,13 +235,16 @@ export function chartBox(options, parts) {
 
 	const stop = gesture(stage, {
 		inside: x => Boolean(area) && x >= area.x && x <= area.x + area.w,
-		cross: (x, y, touch) => area && (touch || (x >= area.x - 2 && x <= area.x + area.w + 2) ? cross(area.T(clamp(x)), touch ? null : y) : cross(null)),
+		cross: (x, y, touch) => area && (touch
+			|| (x >= area.x - 2 && x <= area.x + area.w + 2)
+			? cross(area.T(clamp(x)), touch ? null : y) : cross(null)),
 		leave: () => cross(null),
 		band(a, b) {
 			band.hidden = a === null || !area;
 			if (band.hidden) return;
 			const [l, r] = [clamp(Math.min(a, b)), clamp(Math.max(a, b))];
-			Object.assign(band.style, {left: `${l}px`, width: `${r - l}px`, top: `${area.y}px`, height: `${area.h}px`});
+			Object.assign(band.style, {left: `${l}px`, width: `${r - l}px`, top: `${area.y}px`,
+				height: `${area.h}px`});
 		},
 		choose: (a, b) => zoom(area.T(clamp(Math.min(a, b))), area.T(clamp(Math.max(a, b)))),
 		pan(dx) {
@@ -257,14 +277,20 @@ export function chartBox(options, parts) {
 					t = n;
 				}
 				cross(t, null);
-			} else if (name === "Home" || name === "End") cross(parts.next(name === "Home" ? from - 1 : to + 1, name === "Home" ? 1 : -1), null);
+			} else if (name === "Home" || name === "End") cross(parts.next(name === "Home"
+				? from - 1 : to + 1, name === "Home" ? 1 : -1), null);
 			else if (name === "ArrowUp" || name === "ArrowDown") {
-				if (!crossed || !parts.turn(name === "ArrowUp" ? 1 : -1)) return Boolean(crossed);
+				if (!crossed || !parts.turn(name === "ArrowUp" ? 1
+					: -1)) return Boolean(crossed);
 				cross(crossed.time, null);
 			} else if (name === "+" || name === "=") zoomAt(0.5);
 			else if (name === "-" || name === "_") out();
-			else if (name === "PageUp" || name === "PageDown") zoom(from + (to - from) / (name === "PageUp" ? -2 : 2), to + (to - from) / (name === "PageUp" ? -2 : 2));
-			else if (name === "Enter") say(crossed ? `${printTime(crossed.time, options.zone)}: ${parts.read()}` : parts.describe());
+			else if (name === "PageUp"
+				|| name === "PageDown") zoom(from + (to - from) / (name === "PageUp" ? -2
+				: 2), to + (to - from) / (name === "PageUp" ? -2 : 2));
+			else if (name === "Enter") say(crossed
+				? `${printTime(crossed.time, options.zone)}: ${parts.read()}`
+				: parts.describe());
 			else if (name === "Escape" && crossed) cross(null);
 			else return false;
 			return true;
@@ -289,7 +315,8 @@ export function chartBox(options, parts) {
 			done = document.execCommand("copy");
 			t.remove();
 		}
-		told(done ? `${text.split("\n").length - 2} lines copied` : "The browser does not let a page copy");
+		told(done ? `${text.split("\n").length - 2} lines copied`
+			: "The browser does not let a page copy");
 	}
 
 	const told = text => {
@@ -323,7 +350,8 @@ export function chartBox(options, parts) {
 	function download() {
 		png().toBlob(blob => {
 			const url = URL.createObjectURL(blob);
-			h("a", {href: url, download: `kymo-${new Date(view.to).toISOString().slice(0, 19).replace(/:/g, "")}.png`}).click();
+			h("a", {href: url,
+				download: `kymo-${new Date(view.to).toISOString().slice(0, 19).replace(/:/g, "")}.png`}).click();
 			setTimeout(() => URL.revokeObjectURL(url), 10000);
 		});
 	}
@@ -336,11 +364,13 @@ export function chartBox(options, parts) {
 	sizes.observe(stage);
 	const themes = new MutationObserver(themed);
 	themes.observe(document.documentElement, {attributes: true});
-	const media = ["(prefers-color-scheme: dark)", `(resolution: ${globalThis.devicePixelRatio || 1}dppx)`].map(q => matchMedia(q));
+	const media = ["(prefers-color-scheme: dark)",
+		`(resolution: ${globalThis.devicePixelRatio || 1}dppx)`].map(q => matchMedia(q));
 	for (const m of media) m.addEventListener("change", themed);
 
 	const box = {
-		el, bar, note, stage, options, view, area: null, colors: null, ratio: 1, adopt, changed, draw, drawOver, cross, zoom, out, png,
+		el, bar, note, stage, options, view, area: null, colors: null, ratio: 1, adopt, changed, draw,
+			drawOver, cross, zoom, out, png,
 		get crossed() { return crossed; },
 		destroy() {
 			stop();

@@ -12,7 +12,8 @@ const DRAG = 5; // pixels that a hand may tremble
 export function gesture(stage, on) {
 	const fingers = new Map();
 	const controller = new AbortController();
-	const listen = (type, fn, more) => stage.addEventListener(type, fn, {signal: controller.signal, ...more});
+	const listen = (type, fn, more) => stage.addEventListener(type, fn,
+		{signal: controller.signal, ...more});
 	const place = e => {
 		const r = stage.getBoundingClientRect();
 		return [e.clientX - r.left, e.clientY - r.top];

@@ -12,17 +12,23 @@ import {stats} from "./thin.js";
 import {nameOf, shared} from "./matrix.js";
 
 const ROWS = 100;
-const HEADS = [["name", "Series"], ["now", "At crosshair"], ["min", "Min"], ["max", "Max"], ["mean", "Mean"], ["last", "Last"]];
+const HEADS = [["name", "Series"], ["now", "At crosshair"], ["min", "Min"], ["max", "Max"], ["mean", "Mean"],
+	["last", "Last"]];
 
 export function legend(plot) {
-	let rows = [], order = [], most = ROWS, sort = {by: "", up: true}, off = new Set(), only = "", bad = false, cells = new Map(), cross = null, timer = 0;
+	let rows = [], order = [], most = ROWS, sort = {by: "", up: true}, off = new Set(), only = "",
+		bad = false, cells = new Map(), cross = null, timer = 0;
 	const count = h("span", {class: "k-chart-note", role: "status"});
-	const input = h("input", {type: "search", class: "k-legend-filter", placeholder: "Filter: text or /regex/", "aria-label": "Filter the series, by a text or a /regular expression/", autocomplete: "off", spellcheck: "false",
+	const input = h("input", {type: "search", class: "k-legend-filter",
+		placeholder: "Filter: text or /regex/",
+		"aria-label": "Filter the series, by a text or a /regular expression/", autocomplete: "off",
+		spellcheck: "false",
 		oninput: () => {
 			clearTimeout(timer);
 			timer = setTimeout(() => filter(input.value), rows.length > 200 ? 150 : 0);
 		}});
-	const all = h("button", {type: "button", class: "k-chart-button", onclick: () => show(new Set())}, "Show all");
+	const all = h("button", {type: "button", class: "k-chart-button", onclick: () => show(new Set())},
+		"Show all");
 	const common = h("p", {class: "k-legend-common"});
 	const body = h("tbody", {});
 	const heads = HEADS.map(([by, text]) => h("th", {scope: "col", class: by === "name" ? null : "k-num"},
@@ -33,15 +39,22 @@ export function legend(plot) {
 		build();
 		cells.get(first)?.button.focus();
 	}});
-	const table = h("table", {class: "k-table k-legend-table"}, h("caption", {class: "k-unseen"}, "Series of the graph: Enter shows one alone, the space bar shows or hides it"), h("thead", {}, h("tr", {}, heads)), body);
-	const el = h("div", {class: "k-legend"}, h("div", {class: "k-chart-bar k-legend-bar"}, input, count, all), common, h("div", {class: "k-legend-box", tabindex: "-1"}, table, more));
+	const table = h("table", {class: "k-table k-legend-table"},
+		h("caption", {class: "k-unseen"},
+		"Series of the graph: Enter shows one alone, the space bar shows or hides it"),
+		h("thead", {}, h("tr", {}, heads)), body);
+	const el = h("div", {class: "k-legend"},
+		h("div", {class: "k-chart-bar k-legend-bar"}, input, count, all), common,
+		h("div", {class: "k-legend-box", tabindex: "-1"}, table, more));
 
 	function take() {
-		const hold = shared(plot.series), kept = new Set(rows.filter(r => off.has(r.i)).map(r => r.full));
+		const hold = shared(plot.series),
+			kept = new Set(rows.filter(r => off.has(r.i)).map(r => r.full));
 		const text = nameOf(hold);
 		common.hidden = text === "{}";
 		common.textContent = `All of them: ${text}`;
-		rows = plot.series.map((s, i) => ({i, name: plot.names[i], full: s.name ?? plot.names[i], s, f: null}));
+		rows = plot.series.map((s, i) => ({i, name: plot.names[i], full: s.name ?? plot.names[i], s,
+			f: null}));
 		off = new Set(rows.filter(r => kept.has(r.full)).map(r => r.i));
 		cross = null;
 		apply();
@@ -73,13 +86,15 @@ export function legend(plot) {
 		}
 		input.setAttribute("aria-invalid", String(bad));
 		if (sort.by) {
-			const key = r => (sort.by === "name" ? r.name : sort.by === "now" ? cross?.get(r.i) ?? NaN : figures(r)[sort.by]);
+			const key = r => (sort.by === "name" ? r.name : sort.by === "now" ? cross?.get(r.i)
+				?? NaN : figures(r)[sort.by]);
 			const keys = new Map(order.map(i => [i, key(rows[i])]));
 			const way = sort.up ? 1 : -1, none = v => v === undefined || v !== v;
 			order.sort((a, b) => {
 				const x = keys.get(a), y = keys.get(b);
 				if (none(x) || none(y)) return none(x) - none(y) || a - b;
-				return (typeof x === "string" ? x.localeCompare(y, "en", {numeric: true}) : x < y ? -1 : x > y ? 1 : 0) * way || a - b;
+				return (typeof x === "string" ? x.localeCompare(y, "en", {numeric: true})
+					: x < y ? -1 : x > y ? 1 : 0) * way || a - b;
 			});
 		}
 		if (flags.some((f, i) => f !== plot.hidden[i])) plot.setHidden(flags);
@@ -94,22 +109,29 @@ export function legend(plot) {
 		more.textContent = `Show ${Math.min(5 * ROWS, order.length - most)} more of ${order.length}`;
 		all.hidden = !off.size && !only;
 		const shownNow = order.filter(i => !off.has(i)).length;
-		count.textContent = bad ? "No such regular expression" : rows.length > 1 ? `${shownNow === rows.length ? "" : `${shownNow} of `}${rows.length} series` : "";
+		count.textContent = bad ? "No such regular expression" : rows.length > 1
+			? `${shownNow === rows.length ? "" : `${shownNow} of `}${rows.length} series` : "";
 		el.hidden = !rows.length;
-		HEADS.forEach(([by], k) => heads[k].setAttribute("aria-sort", sort.by !== by ? "none" : sort.up ? "ascending" : "descending"));
+		HEADS.forEach(([by], k) => heads[k].setAttribute("aria-sort",
+			sort.by !== by ? "none" : sort.up ? "ascending" : "descending"));
 		now();
 	}
 
 	function row(r, first) {
 		const f = figures(r), u = plot.unit, shown = !off.has(r.i);
-		const button = h("button", {type: "button", class: "k-legend-name", "aria-pressed": String(shown), title: r.full, tabindex: first ? "0" : "-1", dataset: {i: r.i},
+		const button = h("button", {type: "button", class: "k-legend-name",
+			"aria-pressed": String(shown), title: r.full, tabindex: first ? "0" : "-1",
+			dataset: {i: r.i},
 			onclick: e => choose(r.i, e.ctrlKey || e.metaKey || e.shiftKey)},
 			h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}), h("span", {}, r.name));
 		const at = h("td", {class: "k-num"});
 		cells.set(r.i, {button, at});
-		const cell = v => h("td", {class: "k-num", title: String(v)}, f.n || v === f.last ? format(v, u, 4) : "");
-		return h("tr", {class: shown ? null : "k-legend-off", onpointerenter: () => plot.highlight(r.i), onpointerleave: () => plot.highlight(-1)},
-			h("th", {scope: "row"}, button), at, cell(f.min), cell(f.max), cell(f.mean), cell(f.last));
+		const cell = v => h("td", {class: "k-num", title: String(v)},
+			f.n || v === f.last ? format(v, u, 4) : "");
+		return h("tr", {class: shown ? null : "k-legend-off",
+			onpointerenter: () => plot.highlight(r.i), onpointerleave: () => plot.highlight(-1)},
+			h("th", {scope: "row"}, button), at, cell(f.min), cell(f.max), cell(f.mean),
+				cell(f.last));
 	}
 
 	/* The values under the crosshair. */
@@ -121,14 +143,16 @@ export function legend(plot) {
 	}
 
 	function choose(i, beside) {
-		const others = order.filter(k => k !== i), alone = !off.has(i) && others.every(k => off.has(k));
+		const others = order.filter(k => k !== i),
+			alone = !off.has(i) && others.every(k => off.has(k));
 		if (beside) {
 			const next = new Set(off);
 			if (!next.delete(i)) next.add(i);
 			show(next);
 		} else show(alone ? new Set() : new Set(rows.map(r => r.i).filter(k => k !== i)));
 		cells.get(i)?.button.focus();
-		say(off.has(i) ? "hidden" : off.size ? `${order.length - order.filter(k => off.has(k)).length} shown` : "all shown");
+		say(off.has(i) ? "hidden" : off.size
+			? `${order.length - order.filter(k => off.has(k)).length} shown` : "all shown");
 	}
 
 	function show(next) {
@@ -138,7 +162,8 @@ export function legend(plot) {
 	}
 
 	function sortBy(by) {
-		sort = sort.by !== by ? {by, up: by === "name"} : sort.up === (by === "name") ? {by, up: !sort.up} : {by: "", up: true};
+		sort = sort.by !== by ? {by, up: by === "name"} : sort.up === (by === "name")
+			? {by, up: !sort.up} : {by: "", up: true};
 		apply();
 	}
 
@@ -151,7 +176,8 @@ export function legend(plot) {
 	body.addEventListener("keydown", e => {
 		const b = e.target.closest?.(".k-legend-name");
 		if (!b) return;
-		const tr = b.closest("tr"), to = {ArrowDown: tr.nextSibling, ArrowUp: tr.previousSibling, Home: body.firstChild, End: body.lastChild}[e.key];
+		const tr = b.closest("tr"), to = {ArrowDown: tr.nextSibling, ArrowUp: tr.previousSibling,
+			Home: body.firstChild, End: body.lastChild}[e.key];
 		if (e.key === " ") choose(Number(b.dataset.i), true);
 		else if (to) {
 			b.tabIndex = -1;
@@ -161,7 +187,8 @@ export function legend(plot) {
 		} else if (!(e.key in {ArrowDown: 1, ArrowUp: 1})) return;
 		e.preventDefault();
 	});
-	body.addEventListener("focusin", e => e.target.dataset.i && plot.highlight(Number(e.target.dataset.i)));
+	body.addEventListener("focusin", e => e.target.dataset.i
+		&& plot.highlight(Number(e.target.dataset.i)));
 	body.addEventListener("focusout", () => plot.highlight(-1));
 	plot.onData(take);
 	plot.onCross(c => {

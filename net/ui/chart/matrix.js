@@ -5,16 +5,19 @@
  * no number; histograms: where the samples are native histograms, an array of the same length with
  * {count, sum, buckets} or null. */
 
-const number = text => (text === "+Inf" || text === "Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
+const number = text => (text === "+Inf"
+	|| text === "Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
 const quote = text => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
 const plain = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /* up{job="a"}, as PromQL has it; names that need quotes get them. */
 export function nameOf(labels, without = {}) {
 	const metric = "__name__" in without ? "" : labels.__name__ ?? "";
-	const pairs = Object.entries(labels).filter(([k]) => k !== "__name__" && !(k in without)).map(([k, v]) => `${plain.test(k) ? k : quote(k)}=${quote(v)}`);
+	const pairs = Object.entries(labels).filter(([k]) => k !== "__name__"
+		&& !(k in without)).map(([k, v]) => `${plain.test(k) ? k : quote(k)}=${quote(v)}`);
 	if (metric && !/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(metric)) pairs.unshift(quote(metric));
-	else if (metric || !pairs.length) return pairs.length ? `${metric}{${pairs.join(", ")}}` : metric || "{}";
+	else if (metric || !pairs.length) return pairs.length ? `${metric}{${pairs.join(", ")}}` : metric
+		|| "{}";
 	return `{${pairs.join(", ")}}`;
 }
 
@@ -31,14 +34,17 @@ export function shared(series) {
  * series are merged. */
 export function seriesOf(result) {
 	return result.map(({metric, values, value, histograms, histogram}) => {
-		const plainOnes = values ?? (value ? [value] : []), hists = histograms ?? (histogram ? [histogram] : []);
-		const rows = hists.length ? [...plainOnes.map(([t, v]) => [t, number(v), null]), ...hists.map(([t, h]) => [t, NaN, h])].sort((a, b) => a[0] - b[0]) : plainOnes;
+		const plainOnes = values ?? (value ? [value] : []),
+			hists = histograms ?? (histogram ? [histogram] : []);
+		const rows = hists.length ? [...plainOnes.map(([t, v]) => [t, number(v), null]),
+			...hists.map(([t, h]) => [t, NaN, h])].sort((a, b) => a[0] - b[0]) : plainOnes;
 		const n = rows.length, times = new Float64Array(n), numbers = new Float64Array(n);
 		for (let i = 0; i < n; i++) {
 			times[i] = Math.round(rows[i][0] * 1000);
 			numbers[i] = hists.length ? rows[i][1] : number(rows[i][1]);
 		}
-		return {labels: metric, name: nameOf(metric), times, values: numbers, ...(hists.length && {histograms: rows.map(r => r[2])})};
+		return {labels: metric, name: nameOf(metric), times, values: numbers,
+			...(hists.length && {histograms: rows.map(r => r[2])})};
 	});
 }
 

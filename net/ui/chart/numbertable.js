@@ -14,20 +14,33 @@ export function numberTable(root, {times, zone, columns}) {
 	page.column = Math.min(page.column, last(columns.length, COLUMNS));
 	const turn = (what, by, end, text) => {
 		const to = page[what] + by;
-		return h("button", {type: "button", class: "k-chart-button", disabled: to < 0 || to > end, onclick: () => {
+		return h("button", {type: "button", class: "k-chart-button", disabled: to < 0 || to > end,
+			onclick: () => {
 			page[what] = to;
 			numberTable(root, {times, zone, columns});
 			root.querySelector("button:not(:disabled)")?.focus();
 		}}, text);
 	};
-	const rows = times.slice(page.row, page.row + ROWS), cols = columns.slice(page.column, page.column + COLUMNS);
+	const rows = times.slice(page.row, page.row + ROWS),
+		cols = columns.slice(page.column, page.column + COLUMNS);
 	put(root,
 		h("div", {class: "k-chart-bar"},
-			h("span", {class: "k-chart-note"}, times.length ? `Times ${page.row + 1} to ${page.row + rows.length} of ${times.length}, series ${page.column + 1} to ${page.column + cols.length} of ${columns.length}` : "No data in this range"),
-			times.length > ROWS && [turn("row", -ROWS, last(times.length, ROWS), "Earlier"), turn("row", ROWS, last(times.length, ROWS), "Later")],
-			columns.length > COLUMNS && [turn("column", -COLUMNS, last(columns.length, COLUMNS), "Series before"), turn("column", COLUMNS, last(columns.length, COLUMNS), "More series")]),
-		times.length > 0 && h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Numbers of the graph"},
+			h("span", {class: "k-chart-note"},
+				times.length
+				? `Times ${page.row + 1} to ${page.row + rows.length} of ${times.length}, series ${page.column + 1} to ${page.column + cols.length} of ${columns.length}` : "No data in this range"),
+			times.length > ROWS && [turn("row", -ROWS, last(times.length, ROWS), "Earlier"),
+				turn("row", ROWS, last(times.length, ROWS), "Later")],
+			columns.length > COLUMNS && [turn("column", -COLUMNS, last(columns.length, COLUMNS),
+				"Series before"), turn("column", COLUMNS, last(columns.length, COLUMNS),
+				"More series")]),
+		times.length > 0 && h("div", {class: "k-scroll", tabindex: "0", role: "region",
+			"aria-label": "Numbers of the graph"},
 			h("table", {class: "k-table"},
-				h("thead", {}, h("tr", {}, h("th", {scope: "col"}, "Time"), cols.map(c => h("th", {scope: "col", class: "k-num", title: c.name}, h("div", {class: "k-chart-cut"}, c.name))))),
-				h("tbody", {}, Array.from(rows, t => h("tr", {}, h("th", {scope: "row"}, printTime(t, zone, {ms: true})), cols.map(c => h("td", {class: "k-num"}, c.at(t)))))))));
+				h("thead", {}, h("tr", {}, h("th", {scope: "col"}, "Time"),
+					cols.map(c => h("th", {scope: "col", class: "k-num", title: c.name},
+					h("div", {class: "k-chart-cut"}, c.name))))),
+				h("tbody", {}, Array.from(rows,
+					t => h("tr", {}, h("th", {scope: "row"},
+					printTime(t, zone, {ms: true})),
+					cols.map(c => h("td", {class: "k-num"}, c.at(t)))))))));
 }

@@ -25,8 +25,10 @@ const FINE = 6000; // vertices up to which lines are drawn as wide as they shoul
 const TWICE = 80000; // vertices up to which a line is two hairlines
 
 export function plot(given) {
-	const options = {series: [], from: 0, to: 1, step: 0, kind: "line", unit: "short", zone: "local", log: false, min: null, max: null, ...given};
-	let series = [], names = [], hidden = new Uint8Array(0), step = 0, gap = Infinity, y = null, chosen = -1, marked = -1, totals = null, stacked = null, notes = "";
+	const options = {series: [], from: 0, to: 1, step: 0, kind: "line", unit: "short", zone: "local",
+		log: false, min: null, max: null, ...given};
+	let series = [], names = [], hidden = new Uint8Array(0), step = 0, gap = Infinity, y = null,
+		chosen = -1, marked = -1, totals = null, stacked = null, notes = "";
 	const onCross = [], onData = [];
 	const shown = () => series.map((_, i) => i).filter(i => !hidden[i]);
 	const color = i => box.colors[`s${i % COLORS}`];
@@ -56,18 +58,23 @@ export function plot(given) {
 	/* Indices of what is in sight, and a point more on each side: lines come from there. */
 	function span(times) {
 		const {from, to} = box.view;
-		return [Math.max(0, lowerBound(times, from) - 1), Math.min(times.length, lowerBound(times, to + 1) + 1)];
+		return [Math.max(0, lowerBound(times, from) - 1),
+			Math.min(times.length, lowerBound(times, to + 1) + 1)];
 	}
 
 	function gutter(g, height) {
-		const log = options.log && options.kind !== "stacked", {from, to} = box.view, lohi = [Infinity, -Infinity];
-		const within = (times, values) => extent(values, lowerBound(times, from), lowerBound(times, to + 1), log, lohi);
+		const log = options.log && options.kind !== "stacked", {from, to} = box.view,
+			lohi = [Infinity, -Infinity];
+		const within = (times, values) => extent(values, lowerBound(times, from),
+			lowerBound(times, to + 1), log, lohi);
 		if (options.kind === "stacked") {
 			const {times, tips} = stackNow();
 			for (const tip of tips) within(times, tip);
-			if (lohi[0] <= lohi[1]) lohi[0] = Math.min(0, lohi[0]), lohi[1] = Math.max(0, lohi[1]);
+			if (lohi[0] <= lohi[1]) lohi[0] = Math.min(0, lohi[0]),
+				lohi[1] = Math.max(0, lohi[1]);
 		} else for (const i of shown()) within(series[i].times, series[i].values);
-		y = axis({lo: lohi[0], hi: lohi[1], log, unit: options.unit, min: options.min, max: options.max, ticks: Math.max(2, Math.floor(height / 34))});
+		y = axis({lo: lohi[0], hi: lohi[1], log, unit: options.unit, min: options.min,
+			max: options.max, ticks: Math.max(2, Math.floor(height / 34))});
 		y.none = !(lohi[0] <= lohi[1]);
 		if (y.none && options.min === null && options.max === null) y.ticks = [];
 		return Math.ceil(Math.max(32, ...y.ticks.map(t => g.measureText(t.text).width + 12)));
@@ -80,7 +87,8 @@ export function plot(given) {
 		const {x, w, h: hi} = area, crisp = v => (Math.round(v * box.ratio) + 0.5) / box.ratio;
 		const grid = () => {
 			g.beginPath();
-			for (const t of y.ticks) g.moveTo(x, crisp(Y(area, t.value))), g.lineTo(x + w, crisp(Y(area, t.value)));
+			for (const t of y.ticks) g.moveTo(x, crisp(Y(area, t.value))),
+				g.lineTo(x + w, crisp(Y(area, t.value)));
 			g.stroke();
 		};
 		g.lineWidth = 1 / box.ratio;
@@ -111,9 +119,12 @@ export function plot(given) {
 			g.textAlign = "center";
 			g.font = `13px ${box.colors.font}`;
 			const any = series.length && !shown().length;
-			g.fillText(any ? "All series are hidden" : odd.log ? "No value above zero: nothing to show in logarithms" : "No data in this range", x + w / 2, area.y + hi / 2);
+			g.fillText(any ? "All series are hidden" : odd.log
+				? "No value above zero: nothing to show in logarithms"
+				: "No data in this range", x + w / 2, area.y + hi / 2);
 		}
-		const said = [odd.inf ? `${odd.inf} infinite ${odd.inf === 1 ? "value" : "values"}` : "", odd.log && !y.none ? `${odd.log} not above zero` : ""].filter(Boolean).join(", ");
+		const said = [odd.inf ? `${odd.inf} infinite ${odd.inf === 1 ? "value" : "values"}` : "",
+			odd.log && !y.none ? `${odd.log} not above zero` : ""].filter(Boolean).join(", ");
 		if (said !== notes) notes = box.note.textContent = said && `${said}: at the edge`;
 	}
 
@@ -121,7 +132,8 @@ export function plot(given) {
 		const {from, to} = box.view, wide = Math.max((to - from) / (area.w * box.ratio), 1e-6);
 		const all = shown().map(i => {
 			const s = series[i], [a, b] = span(s.times);
-			return {i, s, a, b, kept: thin(s.times, s.values, a, b, {from, wide, gap, log: y.log})};
+			return {i, s, a, b, kept: thin(s.times, s.values, a, b,
+				{from, wide, gap, log: y.log})};
 		});
 		const vertices = all.reduce((n, l) => n + l.kept.length, 0);
 		const fine = vertices <= FINE, shifts = fine ? [0] : vertices <= TWICE ? [0, 0.5] : [0];
@@ -182,9 +194,11 @@ export function plot(given) {
 	 * pixels. */
 	function areas(g, area, grid) {
 		const {of, times, tips} = stackNow(), {from, to} = box.view, [a, b] = span(times);
-		const wide = Math.max((to - from) / (area.w * box.ratio), 1e-6), zero = Y(area, Math.max(y.lo, Math.min(y.hi, 0)));
+		const wide = Math.max((to - from) / (area.w * box.ratio), 1e-6),
+			zero = Y(area, Math.max(y.lo, Math.min(y.hi, 0)));
 		const between = mixer(box.colors.bg);
-		const parts = tips.map(tip => thin(times, tip, a, b, {from, wide, gap: step ? step * 1.5 : Infinity}));
+		const parts = tips.map(tip => thin(times, tip, a, b,
+			{from, wide, gap: step ? step * 1.5 : Infinity}));
 		const vertices = parts.reduce((n, p) => n + p.length, 0);
 		for (let k = tips.length - 1; k >= 0; k--) {
 			const tip = tips[k], kept = parts[k];
@@ -199,7 +213,8 @@ export function plot(given) {
 				if (i >= 0) g.lineTo(area.X(times[i]), Y(area, tip[i]));
 				else if (first >= 0) {
 					const last = kept[j - 1], px = area.X(times[last]);
-					if (j - first === 1) g.rect(px - 1, zero, 2, Y(area, tip[last]) - zero);
+					if (j - first === 1) g.rect(px - 1, zero, 2,
+						Y(area, tip[last]) - zero);
 					else g.lineTo(px, zero);
 					first = -1;
 				}
@@ -223,14 +238,16 @@ export function plot(given) {
 		const i = marked >= 0 ? marked : chosen;
 		if (i < 0 || hidden[i] || !y || options.kind === "stacked") return;
 		const s = series[i], [a, b] = span(s.times), {from, to} = box.view;
-		const kept = thin(s.times, s.values, a, b, {from, wide: (to - from) / area.w / box.ratio, gap, log: y.log});
+		const kept = thin(s.times, s.values, a, b,
+			{from, wide: (to - from) / area.w / box.ratio, gap, log: y.log});
 		o.save();
 		o.beginPath();
 		o.rect(area.x, area.y - 2, area.w + 2, area.h + 4);
 		o.clip();
 		o.lineJoin = "round";
 		const many = kept.length > 600;
-		for (const [tint, width, shifts] of [[box.colors.bg, 5, [-2, -1.5, 1.5, 2]], [color(i), 2.5, [-1, -0.5, 0, 0.5, 1]]]) {
+		for (const [tint, width, shifts] of [[box.colors.bg, 5, [-2, -1.5, 1.5, 2]],
+			[color(i), 2.5, [-1, -0.5, 0, 0.5, 1]]]) {
 			o.strokeStyle = o.fillStyle = tint;
 			o.lineWidth = many ? 1 / box.ratio : width;
 			for (const d of many ? shifts : [0]) trace(o, area, {s, kept}, d, d === 0, 3);
@@ -243,7 +260,8 @@ export function plot(given) {
 		let best = null;
 		for (const i of shown()) {
 			const t = series[i].times, j = nearest(t, time, Infinity);
-			if (j >= 0 && (best === null || Math.abs(t[j] - time) < Math.abs(best - time))) best = t[j];
+			if (j >= 0 && (best === null
+				|| Math.abs(t[j] - time) < Math.abs(best - time))) best = t[j];
 		}
 		return best;
 	}
@@ -251,8 +269,10 @@ export function plot(given) {
 	function next(time, dir) {
 		let best = null;
 		for (const i of shown()) {
-			const t = series[i].times, j = dir > 0 ? lowerBound(t, time + 0.5) : lowerBound(t, time) - 1;
-			if (j >= 0 && j < t.length && (best === null || (dir > 0 ? t[j] < best : t[j] > best))) best = t[j];
+			const t = series[i].times, j = dir > 0 ? lowerBound(t, time + 0.5)
+				: lowerBound(t, time) - 1;
+			if (j >= 0 && j < t.length && (best === null
+				|| (dir > 0 ? t[j] < best : t[j] > best))) best = t[j];
 		}
 		return best;
 	}
@@ -261,10 +281,12 @@ export function plot(given) {
 	 * of values. */
 	function values(time) {
 		const apart = step ? step / 2 : 0.5, found = [];
-		const st = options.kind === "stacked" ? stackNow() : null, k = st ? nearest(st.times, time, apart) : -1;
+		const st = options.kind === "stacked" ? stackNow() : null,
+			k = st ? nearest(st.times, time, apart) : -1;
 		const one = (i, tip) => {
 			const s = series[i], j = nearest(s.times, time, apart);
-			if (j >= 0 && s.values[j] === s.values[j]) found.push({i, v: s.values[j], at: tip ?? s.values[j]});
+			if (j >= 0 && s.values[j] === s.values[j]) found.push({i, v: s.values[j],
+				at: tip ?? s.values[j]});
 		};
 		if (st) st.of.forEach((i, n) => one(i, st.tips[n][k]));
 		else for (const i of shown()) one(i);
@@ -290,23 +312,34 @@ export function plot(given) {
 			};
 			let best = Infinity;
 			chosen = -1;
-			for (const r of read) if (Number.isFinite(r.v) && apart(r) < best) best = apart(r), chosen = r.i;
-		} else if (!read.some(r => r.i === chosen)) chosen = read.find(r => Number.isFinite(r.v))?.i ?? -1;
+			for (const r of read) if (Number.isFinite(r.v) && apart(r) < best) best = apart(r),
+				chosen = r.i;
+		} else if (!read.some(r => r.i === chosen)) chosen = read.find(r => Number.isFinite(r.v))?.i
+			?? -1;
 		if (chosen !== before) box.drawOver();
 		for (const fn of onCross) fn({time, values: read, index: chosen});
 		if (!read.length) return null;
-		const near = read.findIndex(r => r.i === chosen), fits = Math.max(1, Math.min(area.w < 420 ? 7 : 14, Math.floor((box.stage.clientHeight - 62) / 18)));
-		const from = read.length <= fits ? 0 : Math.max(0, Math.min(near - (fits >> 1), read.length - fits));
+		const near = read.findIndex(r => r.i === chosen),
+			fits = Math.max(1, Math.min(area.w < 420 ? 7 : 14,
+			Math.floor((box.stage.clientHeight - 62) / 18)));
+		const from = read.length <= fits ? 0
+			: Math.max(0, Math.min(near - (fits >> 1), read.length - fits));
 		const rows = read.slice(from, from + fits);
 		const sum = options.kind === "stacked" ? read.reduce((a, r) => a + r.v, 0) : null;
 		const tip = [
-			rows.map(r => h("div", {class: r.i === chosen ? "k-chart-row k-chart-near" : "k-chart-row"},
-				h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}), h("span", {}, names[r.i]), h("b", {}, format(r.v, options.unit)))),
-			read.length > rows.length && h("div", {class: "k-chart-more"}, `${from ? `${from} above, ` : ""}${read.length - from - rows.length} below`),
-			sum !== null && h("div", {class: "k-chart-row"}, h("i", {}), h("span", {}, "Sum"), h("b", {}, format(sum, options.unit))),
+			rows.map(r => h("div", {class: r.i === chosen ? "k-chart-row k-chart-near"
+				: "k-chart-row"},
+				h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}),
+					h("span", {}, names[r.i]), h("b", {}, format(r.v, options.unit)))),
+			read.length > rows.length && h("div", {class: "k-chart-more"},
+				`${from ? `${from} above, ` : ""}${read.length - from - rows.length} below`),
+			sum !== null && h("div", {class: "k-chart-row"}, h("i", {}), h("span", {}, "Sum"),
+				h("b", {}, format(sum, options.unit))),
 		];
 		const c = read[near];
-		return {tip, dots: c && Number.isFinite(c.v) && (!y.log || c.v > 0) ? [{x: px, y: Y(area, c.at), color: `var(--k-s${c.i % COLORS})`}] : [], told: {index: chosen}};
+		return {tip, dots: c && Number.isFinite(c.v)
+			&& (!y.log || c.v > 0) ? [{x: px, y: Y(area, c.at),
+			color: `var(--k-s${c.i % COLORS})`}] : [], told: {index: chosen}};
 	}
 
 	function turn(dir) {
@@ -323,7 +356,8 @@ export function plot(given) {
 		const head = `${options.label ? `${options.label}: ` : ""}${options.kind === "stacked" ? "stacked graph" : "graph"} of ${of.length === 1 ? "one series" : `${of.length} series`}${of.length < series.length ? ` (${series.length - of.length} more hidden)` : ""}, ${at(from)} to ${at(to)}`;
 		let lo = null, hi = null, last = null;
 		for (const i of of) {
-			const s = series[i], a = lowerBound(s.times, from), b = lowerBound(s.times, to + 1), f = stats(s.values.subarray(a, b));
+			const s = series[i], a = lowerBound(s.times, from), b = lowerBound(s.times, to + 1),
+				f = stats(s.values.subarray(a, b));
 			if (!f.n) continue;
 			if (!lo || f.min < lo.v) lo = {v: f.min, i};
 			if (!hi || f.max > hi.v) hi = {v: f.max, i};
@@ -347,11 +381,13 @@ export function plot(given) {
 		gutter, draw, over, snap, next, hover, turn, describe, csv: toCsv,
 		read() {
 			const c = read.find(r => r.i === chosen);
-			return read.length ? `${c ? `${names[c.i]} ${format(c.v, options.unit)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${format(read[0].v, options.unit)} (${names[read[0].i]}), lowest ${format(read.at(-1).v, options.unit)} (${names[read.at(-1).i]})` : ""}` : "no value";
+			return read.length
+				? `${c ? `${names[c.i]} ${format(c.v, options.unit)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${format(read[0].v, options.unit)} (${names[read[0].i]}), lowest ${format(read.at(-1).v, options.unit)} (${names[read.at(-1).i]})` : ""}` : "no value";
 		},
 		table(root) {
 			const {of, times} = inSight();
-			numberTable(root, {times, zone: options.zone, columns: of.map(s => ({name: names[series.indexOf(s)], at: t => {
+			numberTable(root, {times, zone: options.zone,
+				columns: of.map(s => ({name: names[series.indexOf(s)], at: t => {
 				const j = nearest(s.times, t, 0);
 				return j < 0 ? "" : String(s.values[j]);
 			}}))});

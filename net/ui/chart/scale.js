@@ -26,7 +26,8 @@ function stepFor(raw, unit, top) {
 		const p = 1024 ** Math.floor(Math.log(top) / Math.log(1024));
 		return raw < p / 1024 ? niceStep(raw) : niceStep(raw / p) * p;
 	}
-	if (unit === "seconds" && raw > 0.5) return SECONDS.find(s => s >= raw) ?? niceStep(raw / 86400) * 86400;
+	if (unit === "seconds" && raw > 0.5) return SECONDS.find(s => s >= raw)
+		?? niceStep(raw / 86400) * 86400;
 	return niceStep(raw);
 }
 
@@ -34,7 +35,8 @@ function stepFor(raw, unit, top) {
  * room of 5 % at an end that is not zero; something to look at when all values are one. */
 export function autoRange(lo, hi, log) {
 	if (!(lo <= hi)) return log ? [1, 10] : [0, 1];
-	if (log) return lo === hi ? [Math.max(lo / 3, Number.MIN_VALUE), Math.min(hi * 3, BIG)] : widenLog(lo, hi);
+	if (log) return lo === hi ? [Math.max(lo / 3, Number.MIN_VALUE), Math.min(hi * 3, BIG)]
+		: widenLog(lo, hi);
 	if (lo >= 0 && lo <= hi * 0.6) lo = Math.min(lo, 0);
 	if (hi <= 0 && hi >= lo * 0.6) hi = Math.max(hi, 0);
 	const size = Math.max(Math.abs(lo), Math.abs(hi));
@@ -56,7 +58,9 @@ export function axis({lo, hi, log = false, unit = "short", min = null, max = nul
 	let [a, b] = autoRange(min ?? lo, max ?? hi, log);
 	a = min ?? a;
 	b = max ?? b;
-	if (!(b > a)) [a, b] = min !== null && max === null ? [a, log ? a * 10 : a + Math.max(1, Math.abs(a) * 0.1)] : [log ? b / 10 : b - Math.max(1, Math.abs(b) * 0.1), b];
+	if (!(b > a)) [a, b] = min !== null
+		&& max === null ? [a, log ? a * 10 : a + Math.max(1, Math.abs(a) * 0.1)]
+		: [log ? b / 10 : b - Math.max(1, Math.abs(b) * 0.1), b];
 	const la = Math.log(a), lb = Math.log(b), size = b / 2 - a / 2;
 	return {
 		lo: a, hi: b, log, unit,
@@ -70,20 +74,27 @@ function linearTicks(lo, hi, unit, n) {
 	const top = Math.max(Math.abs(lo), Math.abs(hi));
 	const step = stepFor(hi / n - lo / n, unit, top);
 	const ticks = [];
-	for (let i = Math.ceil(lo / step - 1e-9); i * step - hi <= step * 1e-9 && ticks.length <= 3 * n; i++) if (Number.isFinite(i * step)) ticks.push(i * step + 0);
+	for (let i = Math.ceil(lo / step - 1e-9); i * step - hi <= step * 1e-9
+		&& ticks.length <= 3 * n; i++) if (Number.isFinite(i * step)) ticks.push(i * step + 0);
 	return ticks.map(value => ({value, text: tickText(value, step, unit, top)}));
 }
 
 function logTicks(lo, hi, unit, n) {
 	const base = unit === "bytes" && hi >= 1024 ? 2 : 10;
-	const from = Math.ceil(Math.log(lo) / Math.log(base) - 1e-9), to = Math.floor(Math.log(hi) / Math.log(base) + 1e-9);
-	const every = Math.max(1, base === 2 ? [1, 2, 5, 10, 20, 50, 100, 200].find(k => (to - from) / k <= n) ?? 500 : Math.ceil((to - from + 1) / (n + 1)));
+	const from = Math.ceil(Math.log(lo) / Math.log(base) - 1e-9),
+		to = Math.floor(Math.log(hi) / Math.log(base) + 1e-9);
+	const every = Math.max(1, base === 2 ? [1, 2, 5, 10, 20, 50, 100, 200].find(k => (to - from) / k <= n)
+		?? 500 : Math.ceil((to - from + 1) / (n + 1)));
 	const values = [];
-	for (let e = Math.ceil(from / every) * every; e <= to; e += every) values.push(base === 10 ? Number(`1e${e}`) : 2 ** e);
+	for (let e = Math.ceil(from / every) * every; e <= to; e += every) values.push(base === 10
+		? Number(`1e${e}`) : 2 ** e);
 	if (base === 10 && values.length < 3 && hi / lo > 3)
-		for (let e = from - 1; e <= to; e++) for (const k of values.length < 2 && hi / lo < 8 ? [2, 3, 4, 5, 6, 7, 8, 9] : [2, 5]) values.push(Number(`${k}e${e}`));
+		for (let e = from - 1; e <= to; e++) for (const k of values.length < 2
+			&& hi / lo < 8 ? [2, 3, 4, 5, 6, 7, 8, 9] : [2, 5]) values.push(Number(`${k}e${e}`));
 	if (values.length < 2) return linearTicks(lo, hi, unit, n);
-	return values.filter(v => v >= lo * 0.999999999 && v <= Math.min(BIG, hi * 1.000000001)).sort((a, b) => a - b).map(value => ({value, text: format(value, unit, 4)}));
+	return values.filter(v => v >= lo * 0.999999999
+		&& v <= Math.min(BIG, hi * 1.000000001)).sort((a,
+		b) => a - b).map(value => ({value, text: format(value, unit, 4)}));
 }
 
 /* What the texts of one axis share: factor and suffix, chosen by its greatest number. */
@@ -94,7 +105,8 @@ function scaleOf(top, unit) {
 		return [1024 ** k, k ? ` ${PREFIXES[k].toUpperCase()}iB` : " B"];
 	}
 	if (unit === "seconds") {
-		const [f, s] = TIMES.find(([f]) => top >= f * 0.9999999 && (f !== 60 || top >= 120)) ?? [1, "s"];
+		const [f, s] = TIMES.find(([f]) => top >= f * 0.9999999 && (f !== 60 || top >= 120))
+			?? [1, "s"];
 		return [f, ` ${s}`];
 	}
 	const k = top >= 1e3 ? Math.min(6, Math.floor(Math.log10(top) / 3 + 1e-12)) : 0;
@@ -104,7 +116,9 @@ function scaleOf(top, unit) {
 function tickText(value, step, unit, top) {
 	if (value === 0) return "0";
 	const [f, suffix] = scaleOf(top, unit), shown = top / f;
-	if (shown >= 1e6 || shown < 1e-3) return value.toExponential(Math.max(0, Math.min(15, Math.ceil(Math.log10(Math.abs(value) / step) - 1e-9)))).replace("e+", "e") + PLAIN[unit];
+	if (shown >= 1e6 || shown < 1e-3) return value.toExponential(Math.max(0,
+		Math.min(15, Math.ceil(Math.log10(Math.abs(value) / step) - 1e-9)))).replace("e+",
+		"e") + PLAIN[unit];
 	/* Small steps at a great number: all of its digits are easier to tell apart than those
 	 * behind a factor. */
 	const few = decimals(step / f), plain = few > 3 && f > 1 && top < 1e15;
@@ -127,8 +141,10 @@ export function format(value, unit = "short", digits = 5) {
 	if (unit === "seconds" && size >= 60 && size < 86400 * 1000) return longTime(value);
 	const [f, suffix] = scaleOf(Number(size.toPrecision(digits)), unit);
 	const shown = value / f, whole = Math.abs(shown);
-	if (whole >= 1e6 || whole < 1e-4) return value.toExponential(digits - 1).replace(/\.?0*e\+?/, "e") + PLAIN[unit];
-	return (whole >= 10 ** digits ? String(Math.round(shown)) : String(Number(shown.toPrecision(digits)))) + suffix;
+	if (whole >= 1e6 || whole < 1e-4) return value.toExponential(digits - 1).replace(/\.?0*e\+?/,
+		"e") + PLAIN[unit];
+	return (whole >= 10 ** digits ? String(Math.round(shown))
+		: String(Number(shown.toPrecision(digits)))) + suffix;
 }
 
 /* "1 h 5 min": the two greatest parts, rounded to the lesser one. */

@@ -7,7 +7,8 @@
  * 2026-11-29" below hours, the year below days), on the first tick and where it changes. */
 
 const S = 1000, MIN = 60 * S, H = 60 * MIN, D = 24 * H;
-const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, MIN, 2 * MIN, 5 * MIN, 10 * MIN, 15 * MIN, 30 * MIN, H, 2 * H, 3 * H, 6 * H, 12 * H];
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, MIN, 2 * MIN,
+	5 * MIN, 10 * MIN, 15 * MIN, 30 * MIN, H, 2 * H, 3 * H, 6 * H, 12 * H];
 const DAYS = [1, 2, 5, 10], MONTHS = [1, 2, 3, 6];
 const WEEK = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const YEAR = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -17,8 +18,11 @@ const two = n => String(n).padStart(2, "0");
 export function wall(time, zone) {
 	const d = new Date(time);
 	return zone === "utc"
-		? {y: d.getUTCFullYear(), mo: d.getUTCMonth(), d: d.getUTCDate(), w: d.getUTCDay(), h: d.getUTCHours(), mi: d.getUTCMinutes(), s: d.getUTCSeconds(), ms: d.getUTCMilliseconds()}
-		: {y: d.getFullYear(), mo: d.getMonth(), d: d.getDate(), w: d.getDay(), h: d.getHours(), mi: d.getMinutes(), s: d.getSeconds(), ms: d.getMilliseconds()};
+		? {y: d.getUTCFullYear(), mo: d.getUTCMonth(), d: d.getUTCDate(), w: d.getUTCDay(),
+			h: d.getUTCHours(), mi: d.getUTCMinutes(), s: d.getUTCSeconds(),
+			ms: d.getUTCMilliseconds()}
+		: {y: d.getFullYear(), mo: d.getMonth(), d: d.getDate(), w: d.getDay(), h: d.getHours(),
+			mi: d.getMinutes(), s: d.getSeconds(), ms: d.getMilliseconds()};
 }
 
 /* When a day of it begins; months and days may run over. */
@@ -39,7 +43,8 @@ function within(from, to, step, zone) {
 	let t = Math.floor(from) - round(Math.floor(from));
 	for (let i = 0; t <= to && i < 1000; i++) {
 		const off = round(t);
-		if (off) t = times.length && !round(t - off) && t - off > times.at(-1) ? t - off : t + step - off;
+		if (off) t = times.length && !round(t - off)
+			&& t - off > times.at(-1) ? t - off : t + step - off;
 		if (round(t)) t += step - round(t);
 		if (t >= from && t <= to) times.push(t);
 		t += step;
