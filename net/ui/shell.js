@@ -235,7 +235,8 @@ const drawTools = () => {
 
 const VIEW_KEYS = {q: "query", c: "cardinality", l: "live", d: "doctor", s: "status", h: "help"};
 const KEYS = [["?", "these keys"], ["/", "to the editor"], ["g q", "Query"], ["g c", "Cardinality"], ["g l", "Live"], ["g d", "Doctor"],
-	["g s", "Status"], ["g h", "Help"], ["Enter", "in the editor: run"], ["Shift Enter", "in the editor: a new line"], ["Esc", "closes what is open"]];
+	["g s", "Status"], ["g h", "Help"], ["Enter", "in the editor: run"], ["Shift Enter", "in the editor: a new line"], ["Tab", "in the editor: takes the first suggestion"],
+	["Ctrl Space", "in the editor: suggestions"], ["Ctrl Shift F", "in the editor: formats"], ["\u2191", "in the editor: what was asked before"], ["Esc", "closes what is open"]];
 let wasG = 0;
 
 const openKeys = () => dialog("Keys", () => h("table", {class: "k-keys"}, h("tbody", null,

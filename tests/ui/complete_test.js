@@ -56,7 +56,7 @@ test("rank", () => {
 	equal(names("load|"), ["node_load1", "node_load15", "go_load"], "as the server has them");
 	equal(names("load|", ["metric go_load"])[0], "go_load", "used lately comes first");
 	equal(names("node_load15|")[0], "node_load15", "what stands there already comes first");
-	equal(choices(look("rat|"), found).map((c) => c.name), ["rate", "limit_ratio", "irate"], "a prefix before a word before what is within; letters only when there is little else");
+	equal(choices(look("rat|"), found).map((c) => c.name), ["rate", "limit_ratio", "irate"], "a prefix before a word before what is within; letters only when there is nothing else");
 	equal(choices(look("irt|"), found).map((c) => c.name).slice(0, 2), ["first_over_time", "irate"], "letters in their order, those in fewer pieces first");
 	ok(choices(look("|"), found)[0].kind === "metric", "without a prefix, metrics come first");
 	equal(choices(look("start|"), []).map((c) => c.name).slice(0, 2), ["start", "start_timestamp"], "experimental functions are there");

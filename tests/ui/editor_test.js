@@ -161,6 +161,17 @@ test("hostile names", async () => {
 	ok(e.rows().every((n) => n.length < 400), "long ones are cut");
 	ok(e.ed.el.querySelector(".k-q-pop").getBoundingClientRect().right <= e.ed.el.getBoundingClientRect().right + 1, "the list is no wider than the editor");
 	METRICS.length = 3;
+	const long = start("big");
+	VALUES.unshift("y".repeat(10000));
+	long.type("{");
+	await long.listed();
+	long.key("Tab");
+	long.type("y");
+	await until(() => long.rows()[0]?.startsWith("yy"), 2000);
+	long.key("Tab");
+	const box = long.ed.el.querySelector(".k-q-box");
+	VALUES.shift();
+	ok(long.area.value.length > 10000 && box.scrollTop > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 8, "the caret behind a long value is seen");
 	equal(visible("a\u200bb"), "a\\u200bb", "signs");
 });
 

@@ -19,7 +19,6 @@ const ALL = 10000; /* names asked at once from a server that cannot search */
 const SEARCH_MOST = 200; /* characters of a prefix that are sent */
 const FRESH_MS = 30000;
 const CACHE_MOST = 60;
-const FEW = 3;
 
 /* ---- rank ---- */
 
@@ -70,9 +69,9 @@ const ranked = (prefix, items, recent) => {
 			list.push({ ...item, ...r, exact: item.name === prefix, used: used.get(key(item)) ?? Infinity, i });
 	}
 	const cmp = (a, b) => a < b ? -1 : a > b ? 1 : 0;
-	/* Letters in their order are for when little else is found. */
+	/* Letters in their order are for when nothing else is found. */
 	const near = list.filter((c) => c.tier < 3);
-	return (near.length < FEW ? list : near).sort((a, b) => cmp(b.exact, a.exact) || cmp(a.tier, b.tier) || cmp(a.used, b.used) || (a.tier === 3 && cmp(a.marks.length, b.marks.length)) || cmp(a.weight ?? 0, b.weight ?? 0) || a.i - b.i);
+	return (near.length ? near : list).sort((a, b) => cmp(b.exact, a.exact) || cmp(a.tier, b.tier) || cmp(a.used, b.used) || (a.tier === 3 && cmp(a.marks.length, b.marks.length)) || cmp(a.weight ?? 0, b.weight ?? 0) || a.i - b.i);
 };
 
 /* ---- what is known here ---- */

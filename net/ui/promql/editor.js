@@ -27,6 +27,7 @@ const COLORS_MOST = 60000; /* characters; longer texts are shown plain */
 const CHECK_MOST = 50000; /* and are not checked while they are typed */
 const ASK_MS = 40, CHECK_MS = 400, UNFINISHED_MS = 1600; /* the time that typing rests before something is asked */
 const RECENT_MOST = 40;
+const MARGIN = 8; /* px that are seen beyond the caret's line */
 const GAP = 9; /* px between the word and the list: that of the box's border */
 
 /* Places where suggestions come by themselves although nothing of the word stands there yet. */
@@ -48,7 +49,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	});
 	const note = h("div", { class: "k-q-note", id: `${id}-note` });
 	const box = h("div", { class: "k-q-box" }, h("div", { class: "k-q-both" }, layer.el, area));
-	const el = h("div", { class: "k-editor" }, box, note, list.el);
+	const el = h("div", { class: "k-editor", "data-editor": true }, box, note, list.el);
 
 	let toks = [], text = null; /* what is painted */
 	let error = null, errorIn = ""; /* and the text it was found in */
@@ -73,6 +74,21 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		}
 		el.classList.toggle("k-q-plain", plain);
 		layer.show(plain ? "" : now, toks, plain ? [] : marks());
+	};
+
+	/* The caret is moved from here: the box goes along, as it does when somebody types. */
+	const reveal = () => {
+		if (area.value.length > COLORS_MOST)
+			return;
+		const caret = layer.box(area.selectionStart), mine = box.getBoundingClientRect();
+		if (caret.bottom > mine.bottom - MARGIN)
+			box.scrollTop += caret.bottom - mine.bottom + MARGIN;
+		else if (caret.top < mine.top + MARGIN)
+			box.scrollTop -= mine.top + MARGIN - caret.top;
+	};
+	const write = (from, to, insert, caret) => {
+		replace(area, from, to, insert, caret);
+		reveal();
 	};
 
 	/* One line below the text: the error, or the call around the caret. */
@@ -181,7 +197,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	const take = (item) => {
 		const e = edit(area.value, place, item), kind = place.kind;
 		shut();
-		replace(area, e.from, e.to, e.insert, e.caret);
+		write(e.from, e.to, e.insert, e.caret);
 		recent = [key(item), ...recent.filter((k) => k !== key(item))].slice(0, RECENT_MOST);
 		keep.store("words", recent.filter((k) => k.length < 200));
 		/* A label is followed by its value, offset by a duration. */
@@ -220,7 +236,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		try {
 			const { data } = await server.ask("api/v1/format_query", { query });
 			if (area.value === query && data !== query) {
-				replace(area, 0, query.length, data, data.length);
+				write(0, query.length, data, data.length);
 				say("Formatted");
 			}
 		} catch (e) {
@@ -249,7 +265,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 			draft = area.value;
 		past = to;
 		const query = to < 0 ? draft : queries[to];
-		replace(area, 0, area.value.length, query, query.length);
+		write(0, area.value.length, query, query.length);
 		shut();
 		return true;
 	};
