@@ -12,7 +12,7 @@ window.fetch = async (url, options) => {
 	if (path.endsWith("runtimeinfo"))
 		return json({serverTime: new Date(now()).toISOString(), startTime: new Date(now() - 60000).toISOString(), GOMAXPROCS: 2, ...self && {selfMetrics: {tenant: "default", instance: "h:1"}}});
 	if (path.endsWith("tenants"))
-		return json({tenants: []});
+		return json({identities: false, identity: "", roles: self ? ["read"] : ["read", "write"], anyTenant: false, count: 1, tenants: [{name: "default", samplesStored: 1}]});
 	if (path === "metrics")
 		return json(null, 403);
 	if (path.endsWith("query_range")) {

@@ -11,7 +11,8 @@ window.fetch = async (url, options) => {
 	return answers[path]?.(params) ?? json({result: []});
 };
 const info = (self) => () => json({serverTime: new Date(clock).toISOString(), startTime: "2026-11-29T11:00:00Z", GOMAXPROCS: 2, ...self && {selfMetrics: {tenant: "default", instance: "h:1"}}});
-const fresh = (of) => { asked = []; answers = {"api/v1/status/tenants": () => json({tenants: [{name: "default", samplesStored: 1}]}), ...of}; };
+const who = (names, more) => json({identities: true, identity: "viewer", roles: ["read"], anyTenant: false, count: names.length, tenants: names.map((name) => ({name, samplesStored: 1})), ...more});
+const fresh = (of) => { asked = []; answers = {"api/v1/status/tenants": () => who(["default"]), ...of}; };
 const signal = new AbortController().signal;
 
 test("what is kept", () => {
@@ -42,9 +43,9 @@ test("history", async () => {
 	});
 	const d = await liveData(signal);
 	equal([d.mode, d.why, d.own], ["history", null, 'job="kymo",instance="h:1"'], "the server's own");
-	equal(asked.map((a) => a.headers["X-Scope-OrgID"] ?? ""), ["", "default"], "of the default tenant, whichever is chosen");
 	asked = [];
 	let span = await d.look("15m");
+	equal(asked.map((a) => a.headers["X-Scope-OrgID"] ?? ""), ["default", "", "default"], "of the default tenant, whichever is chosen; of tenants as who asks");
 	const ranges = () => asked.filter((a) => a.path === "api/v1/query_range");
 	equal(d.cost.asked, 3, "two questions, and one for tenants");
 	const first = ranges()[0].params;
@@ -73,25 +74,29 @@ test("history", async () => {
 test("where it may not be read", async () => {
 	let n = 0;
 	const metrics = () => new Response(`kymo_series_active ${++n}\nkymo_receiver_samples_total{receiver="otlp"} ${n * 10}\nkymo_storage_files 3\n`);
-	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/query": () => json("not this tenant", 403), metrics});
+	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/status/tenants": () => who(["team"], {roles: ["read", "admin"]}), metrics});
 	let d = await liveData(signal);
 	equal([d.mode, d.own], ["polled", null], "then /metrics");
-	ok(d.why.includes('may not read tenant "default"') && d.why.includes("not this tenant") && d.why.includes("/metrics every 5 seconds"), "and it says so");
+	ok(d.why.includes('viewer may not read tenant "default"') && d.why.includes("/metrics every 5 seconds"), "and it says so");
 	await d.look("15m");
 	equal([d.series("series").map((s) => [...s.values]).flat(), d.facts.get("kymo_storage_files")], [[1, 2], 3], "two looks are two points");
 	equal(d.series("in").map((s) => s.name), ["otlp"], "and a rate");
-	fresh({"api/v1/status/runtimeinfo": info(false), metrics});
+	fresh({"api/v1/status/runtimeinfo": info(false), "api/v1/status/tenants": () => who(["default"], {roles: ["admin"]}), metrics});
 	d = await liveData(signal);
 	ok(d.mode === "polled" && d.why.includes("--no-self-metrics"), "a server that does not record itself");
-	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/query": () => json("no", 403), metrics: () => json("role admin is needed", 403)});
+	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/status/tenants": () => who(["team"])});
 	d = await liveData(signal);
-	ok(d.mode === "none" && d.why.includes("for the role admin") && d.why.includes("role admin is needed"), "neither: the role that is missing is named");
-	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/query": () => json("broken", 500)});
+	ok(d.mode === "none" && d.why.includes("needs the role admin, and viewer has read."), "neither: the role that is missing is named");
+	ok(asked.every((a) => a.path !== "metrics" && a.path !== "api/v1/query"), "and nothing is asked in vain");
+	fresh({"api/v1/status/runtimeinfo": info(false), "api/v1/status/tenants": () => who(["default"], {roles: ["admin"]}), metrics: () => json("not here", 404)});
+	d = await liveData(signal);
+	ok(d.mode === "none" && d.why.includes("not to be had here (not here)"), "nor on a listener that has no /metrics");
+	fresh({"api/v1/status/runtimeinfo": () => json("broken", 500)});
 	equal((await throws(() => liveData(signal), "another error is thrown")).status, 500, "as it is");
 });
 
 test("tenants", async () => {
-	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/status/tenants": () => json({tenants: [{name: "a", samplesStored: 5}, {name: "b", samplesStored: 6}]})});
+	fresh({"api/v1/status/runtimeinfo": info(true), "api/v1/status/tenants": () => who(["a", "b"], {anyTenant: true})});
 	const d = await liveData(signal), real = performance.now.bind(performance);
 	await d.look("15m");
 	ok(!d.tenants(), "one look is no rate");
@@ -100,5 +105,5 @@ test("tenants", async () => {
 	await d.look("15m");
 	performance.now = real;
 	ok(d.tenants(), "two are");
-	equal(d.series("tenants").map((s) => s.name), ["a", "b"].slice(0, 2), "of several tenants");
+	equal(d.series("tenants").map((s) => s.name), ["a", "b"], "of several tenants");
 });

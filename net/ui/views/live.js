@@ -14,7 +14,7 @@ import {liveData} from "./livedata.js";
 export const title = "Live";
 
 const EVERY_MS = 5000, TURN_MS = 1000;
-const HEIGHT = 132;	/* CSS pixels of a graph */
+const HEIGHT = matchMedia("(max-width: 640px)").matches ? 112 : 132;	/* CSS pixels of a graph */
 const KEYS = 6;	/* series that are named below a graph */
 const UNITS = {"/s": ["short", perSecond], s: ["seconds", seconds], B: ["bytes", bytes], "%": ["percent", percent], "": ["short", short]};
 
@@ -199,8 +199,10 @@ export async function show(root, ctx) {
 				draw(await data.look(range, fixed));
 			error.textContent = "";
 		} catch (e) {
+			if (e.status === 403)	/* nothing changes that but another identity */
+				due = Infinity;
 			if (!gone(e))
-				error.textContent = e.status === 403 ? `This needs the role read: ${e.message}` : e.message;
+				error.textContent = e.message;
 		}
 		busy = false;
 		if (asked !== fixed || named !== range)
@@ -208,7 +210,7 @@ export async function show(root, ctx) {
 	}
 
 	const timer = setInterval(() => performance.now() >= due - TURN_MS / 2 && refresh(), TURN_MS);
-	const seen = () => { due = Math.min(due, performance.now()); refresh(); };
+	const seen = () => due < Infinity && refresh();
 	document.addEventListener("visibilitychange", seen);
 	ctx.onSettings((_, name) => {
 		if (name === "tenant")

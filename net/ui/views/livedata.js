@@ -205,34 +205,30 @@ const known = async (signal) => {
 	return {...data.selfMetrics, recorded: Boolean(data.selfMetrics), started: Date.parse(data.startTime), loops: data.GOMAXPROCS, now: () => Date.now() + offset};
 };
 
-/* May it be read? null: yes. */
-const unread = async (info, signal) => {
+/* Why the history is not to be had; null: it is. who: as /api/v1/status/tenants tells. */
+const without = (info, who) => {
 	if (!info.recorded)
 		return "The server does not record its own metrics (--no-self-metrics).";
-	try {
-		await ask("api/v1/query", {query: `up{job="kymo"}`}, {signal, tenant: info.tenant});
-		return null;
-	} catch (e) {
-		if (e.status !== 403)
-			throw e;
-		return `Who is signed in may not read tenant "${info.tenant}", where the server's history of itself is (${e.message}).`;
-	}
+	const may = !who.identities || who.anyTenant || who.tenants.some((t) => t.name === info.tenant) || who.count > who.tenants.length;
+	return may ? null : `${who.identity} may not read tenant "${info.tenant}", where the server's history of itself is.`;
 };
 
 export const liveData = async (signal) => {
-	const info = await known(signal);
-	const why = await unread(info, signal);
-	const source = why ? polled(signal) : history(info, signal);
+	const [info, {data: who}] = await Promise.all([known(signal), ask("api/v1/status/tenants", null, {signal})]);
+	const why = without(info, who), source = why ? polled(signal) : history(info, signal);
 	let mode = why ? "polled" : "history", reason = why;
-	if (why) {
+	if (why && !who.roles.includes("admin")) {
+		mode = "none";
+		reason = `${why} /metrics would do, but that needs the role admin, and ${who.identity} has ${who.roles.join(", ")}.`;
+	} else if (why) {
 		try {
 			await source.look("15m");
 			reason = `${why} What stands here is read from /metrics every 5 seconds, and kept as long as this page is open.`;
 		} catch (e) {
-			if (gone(e) || ![401, 403, 404].includes(e.status))
+			if (gone(e) || ![403, 404].includes(e.status))
 				throw e;
 			mode = "none";
-			reason = `${why} And /metrics, which would do, is for the role admin${e.status === 404 ? " on the listener for administration" : ""} (${e.message}).`;
+			reason = `${why} /metrics would do, but is not to be had here (${e.message}).`;	/* on the listener for administration */
 		}
 	}
 	const tenants = tenantsOf(signal, info.now);
