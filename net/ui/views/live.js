@@ -52,7 +52,7 @@ const card = (chart, page) => {
 		show: (next, span) => {
 			series = next;
 			big.textContent = told(chart, bigOf(chart, series));
-			graph.update({series, from: span.from, to: span.to, step: span.step, zone: page.zone()});
+			graph.update({series, from: span.from, to: span.to, step: chart.step ?? span.step, zone: page.zone()});
 			drawKeys(null);
 			if (page.own)
 				name.href = page.link(chart);

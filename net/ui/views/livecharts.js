@@ -57,7 +57,7 @@ export const GROUPS = [
 export const CHARTS = GROUPS.flatMap((g) => g.charts);
 
 /* Not of the history: names of tenants are not for every reader of the default tenant. */
-export const TENANTS = {id: "tenants", title: "Samples by tenant", unit: "/s", kind: "stacked", big: "sum", terms: [rate("kymo_tenant_samples_ingested_total", {by: "tenant"})]};
+export const TENANTS = {id: "tenants", step: 15000, title: "Samples by tenant", unit: "/s", kind: "stacked", big: "sum", terms: [rate("kymo_tenant_samples_ingested_total", {by: "tenant"})]};
 
 /* Numbers of now, in words beside each other. */
 export const FACTS = ["kymo_log_segments", "kymo_storage_files", "kymo_rounds_total", "kymo_merges_total", "kymo_round_last_timestamp_seconds",

@@ -15,7 +15,7 @@ import {ask, askText, gone} from "../lib/ask.js";
 import {CHARTS, FACTS, RANGES, TENANTS, chartValues, factsExpr, readLook, seriesName, unionExpr} from "./livecharts.js";
 
 const REFRESH_S = 5, POINTS = 240;
-const TENANTS_MS = 15000, TENANTS_MOST = 20;
+const TENANTS_MOST = 20;
 const NAMES = Object.keys(RANGES);
 const byId = new Map(CHARTS.map((c) => [c.id, c]));
 const number = (text) => text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text);
@@ -175,7 +175,7 @@ const tenantsOf = (signal, clock) => {
 	return {
 		kept,
 		look: async () => {
-			if (off || performance.now() - at < TENANTS_MS)
+			if (off || performance.now() - at < TENANTS.step)
 				return 0;
 			at = performance.now();
 			try {
