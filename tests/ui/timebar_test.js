@@ -5,12 +5,12 @@ import {timebar} from "/ui/views/timebar.js";
 
 function bar(more = {}) {
 	const p = {...blank("graph"), expr: "up", ...more};
-	const told = {p, patches: [], zone: "utc"};
+	const told = {p, patches: [], zone: "utc", least: 1000};
 	const b = timebar({get: () => p, change: patch => {
 		told.patches.push(patch);
 		Object.assign(p, patch);
 		b.draw();
-	}, zone: () => told.zone, setZone: z => { told.zone = z; }, least: () => 1000});
+	}, zone: () => told.zone, setZone: z => { told.zone = z; }, least: () => told.least, setLeast: ms => { told.least = ms; }});
 	stage(900, 100).append(b.el);
 	const at = label => b.el.querySelector(`[aria-label="${label}"]`);
 	return {...b, told, at, p};
@@ -44,7 +44,7 @@ test("end", async () => {
 	const set = text => {
 		el.querySelector(".k-end").click();
 		el.querySelector(".k-pop input").value = text;
-		el.querySelector(".k-pop").requestSubmit();
+		el.querySelector(".k-pop form").requestSubmit();
 	};
 	set("2026-01-31 12:00");
 	equal(p.end, Date.UTC(2026, 0, 31, 12), "typed, in the zone that is shown");
@@ -75,6 +75,8 @@ test("step", async () => {
 	field.value = "7s";
 	field.dispatchEvent(new Event("blur"));
 	equal([p.step, at("Step").value], [7000, "7s"], "typed");
+	pick("from 30s");
+	equal([told.least, p.step, at("Step").selectedOptions[0].textContent], [30000, null, "high 30s"], "the shortest of automatic ones");
 });
 
 test("by tab", () => {

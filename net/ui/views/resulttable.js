@@ -13,7 +13,7 @@ import {copyText, menuButton} from "./bits.js";
 import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, natural, rowsOf, sorted} from "./rows.js";
 
 const PAGE = 200;
-const COLUMNS_MAX = 7;
+const COLUMNS_MAX = 7, COLUMNS_NARROW = 2;
 const FILTER_FROM = 8;       /* rows from which a filter is worth its place */
 const SAMPLES_MAX = 10;      /* of a series in a matrix, before one asks for more */
 const SAMPLES_MORE = 1000;
@@ -36,7 +36,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		watcher?.disconnect();
 		const scalar = data.resultType === "scalar" || data.resultType === "string";
 		const {common, columns} = columnsOf(all);
-		const wide = all.length > 1 && columns.length > 0 && columns.length <= COLUMNS_MAX && !narrow();
+		const wide = all.length > 1 && columns.length > 0 && columns.length <= (narrow() ? COLUMNS_NARROW : COLUMNS_MAX);
 		if (by !== null && by !== "" && !(wide && columns.includes(by))) [by, way] = [null, 0];
 		body = h("tbody");
 		count = h("span", {class: "k-count"});
@@ -48,7 +48,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 			h("div", {class: "k-resultbar"}, all.length >= FILTER_FROM ? filter() : null, count, h("span", {class: "k-push"}), time(),
 				copies()),
 			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : "",
-			h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Result"},
+			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"},
 				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", matrix() ? "samples" : "value", "k-num"))), body), more));
 		build = r => h("tr", null, cells(r), valueCell(r));
 		watcher = new IntersectionObserver(seen => seen.some(s => s.isIntersecting) && shown < rows.length && grow(PAGE), {root: more.parentNode, rootMargin: "200px"});

@@ -1,17 +1,18 @@
 /* Range, end, step and the look of a panel, as people know them from Prometheus and Grafana.
  *
- *   const bar = timebar({get, change, zone, setZone, least});
+ *   const bar = timebar({get, change, zone, setZone, least, setLeast});
  *   get()            the panel (lib/link.js); change(patch): what the reader chose, the caller runs it
- *   zone(), setZone("local" | "utc"); least(): the shortest automatic step, ms
+ *   zone(), setZone("local" | "utc"); least(), setLeast(ms): the shortest automatic step, that of scrapes best
  *   bar.draw()       the panel, its tab or the zone has changed */
 import {h} from "../lib/dom.js";
 import {parseDuration, parseTime, printDuration, printTime} from "../lib/when.js";
 import {icon, iconButton, menuButton} from "./bits.js";
 import {autoStep, isRange, longer, PRESETS, shifted, shorter} from "./steps.js";
 
+const LEAST = ["1s", "5s", "10s", "15s", "30s", "1m"];
 const STEPS = ["1s", "5s", "10s", "15s", "30s", "1m", "5m", "15m", "1h", "1d"];
 
-export function timebar({get, change, zone, setZone, least}) {
+export function timebar({get, change, zone, setZone, least, setLeast}) {
 	const el = h("div", {class: "k-timebar", role: "group", "aria-label": "Time"});
 	let typing = false;
 
@@ -78,9 +79,9 @@ export function timebar({get, change, zone, setZone, least}) {
 					setZone(z);
 					close();
 				}}, z === "utc" ? "UTC" : "Local")));
-			box = h("form", {class: "k-pop", role: "dialog", "aria-label": "End", onsubmit: use, onkeydown: e => e.key === "Escape" && close()},
+			box = h("div", {class: "k-pop", role: "dialog", "aria-label": "End", onkeydown: e => e.key === "Escape" && close()}, h("form", {onsubmit: use},
 				h("label", null, h("span", {class: "k-dim"}, "2026-01-31 12:00, Unix seconds, now-1h"), typed), picked,
-				h("div", {class: "k-row"}, h("button", {type: "button", class: "k-button", onclick: () => choose(null)}, "Now"), zones, h("span", {class: "k-push"}), h("button", {class: "k-button k-first"}, "Set")));
+				h("div", {class: "k-row"}, h("button", {type: "button", class: "k-button", onclick: () => choose(null)}, "Now"), zones, h("span", {class: "k-push"}), h("button", {class: "k-button k-first"}, "Set"))));
 			holder.append(box);
 			if (box.getBoundingClientRect().right > document.documentElement.clientWidth - 8) box.classList.add("k-rightward");
 			button.setAttribute("aria-expanded", "true");
@@ -116,10 +117,14 @@ export function timebar({get, change, zone, setZone, least}) {
 			if (v === "other") {
 				typing = true;
 				draw();
+			} else if (v.startsWith("from ")) {
+				setLeast(parseDuration(v.slice(5)));
+				change({step: null});
 			} else if (["low", "medium", "high"].includes(v)) change({step: null, density: v});
 			else change({step: parseDuration(v)});
 		}},
-		h("optgroup", {label: "Automatic"}, auto("low", "low"), auto("medium", "medium"), auto("high", "high")),
+		h("optgroup", {label: "Automatic"}, auto("low", "low"), auto("medium", "medium"), auto("high", "high"),
+			LEAST.filter(s => parseDuration(s) !== least()).map(s => h("option", {value: `from ${s}`}, `not below ${s}`))),
 		h("optgroup", {label: "By hand"}, fixed.map(s => h("option", {value: s, selected: p.step === parseDuration(s)}, `step ${s}`)), h("option", {value: "other"}, "other...")));
 	}
 

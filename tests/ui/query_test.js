@@ -1,0 +1,205 @@
+/* The query view as a whole: what is asked, what stands in the address, panels, cancelling. The server is a stub of fetch. */
+import {equal, ok, stage, test, until} from "./tap.js";
+import {show} from "/ui/views/query.js";
+
+const asked = [];
+let answer = () => ({data: {resultType: "vector", result: []}});
+window.fetch = (url, {signal, method, body}) => new Promise((done, fail) => {
+	const u = new URL(url), form = new URLSearchParams(method === "POST" ? body : u.search);
+	const q = {path: u.pathname.slice(1), params: Object.fromEntries(form), method, aborted: false};
+	asked.push(q);
+	signal?.addEventListener("abort", () => {
+		q.aborted = true;
+		fail(new DOMException("aborted", "AbortError"));
+	});
+	const a = answer(q);
+	if (a === null) return;
+	const text = a.lines ?? JSON.stringify({status: a.error ? "error" : "success", ...a});
+	setTimeout(() => done(new Response(text, {status: a.status ?? (a.error ? 400 : 200)})), a.ms ?? 0);
+});
+const vector = (...rows) => ({data: {resultType: "vector", result: rows.map(([metric, v]) => ({metric, value: [1700000000, v]}))}});
+const matrix = (...rows) => ({data: {resultType: "matrix", result: rows.map(metric => ({metric, values: [[1700000000, "1"], [1700000015, "2"]]}))}});
+const usual = q => (q.path === "api/v1/query" ? vector([{__name__: "up", job: "a"}, "1"], [{__name__: "up", job: "b"}, "0"])
+	: q.path === "api/v1/query_range" ? matrix({__name__: "up", job: "a"}, {__name__: "up", job: "b"})
+		: q.path.includes("search") ? {lines: '{"results":[]}\n{"status":"success","has_more":false}\n'} : {data: []});
+const queries = () => asked.filter(q => /^api\/v1\/query/.test(q.path));
+
+let leave = () => {};
+/* The view at an address; log: what it wrote there. */
+async function open(search) {
+	leave();
+	history.replaceState(null, "", `${location.pathname}${search ? `?${search}` : ""}`);
+	asked.length = 0;
+	answer = usual;
+	const root = stage(1000, 600), log = [], abort = new AbortController();
+	const view = await show(root, {settings: {zone: "utc"}, params: new URLSearchParams(search), signal: abort.signal, onSettings() {}, setTitle(t) { log.title = t; }, go() {},
+		setParams(params, {replace = false} = {}) {
+			const text = params.toString();
+			if (text === location.search.slice(1)) return;
+			history.replaceState(null, "", `${location.pathname}?${text}`);
+			log.push([replace ? "replace" : "push", text]);
+		}});
+	leave = () => view.hide();
+	const panels = () => [...root.querySelectorAll(".k-panel")];
+	const press = (el, text) => [...el.querySelectorAll("button")].find(b => b.textContent.trim() === text || b.getAttribute("aria-label") === text).click();
+	const menu = (n, text) => {
+		press(panels()[n], "Panel");
+		press(panels()[n].querySelector("[role=menu]"), text);
+	};
+	const area = n => panels()[n].querySelector("textarea");
+	const type = (n, text) => {
+		area(n).value = text;
+		area(n).dispatchEvent(new Event("input", {bubbles: true}));
+	};
+	const tab = (n, text) => press(panels()[n].querySelector("[role=tablist]"), text);
+	const idle = () => until(() => !root.querySelector(".k-busy"));
+	return {root, log, view, panels, press, menu, area, type, tab, idle};
+}
+
+test("nothing yet", async () => {
+	const v = await open("");
+	equal([v.panels().length, asked.length, v.log.length], [1, 0, 0], "an empty panel asks nothing and writes no address");
+	ok(v.root.querySelector("h1"), "there is a heading");
+	v.press(v.panels()[0], "Run");
+	equal([queries().length, v.log.length > 1], [0, false], "running nothing asks nothing");
+});
+
+test("typing, running, going back", async () => {
+	const v = await open("");
+	v.tab(0, "Table");
+	v.type(0, "up");
+	equal(v.log.some(l => l[1].includes("=up")), false, "typing is no entry of history");
+	v.log.length = 0;
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal([queries().length, queries()[0].path, queries()[0].params.query, Object.keys(queries()[0].params).sort()], [1, "api/v1/query", "up", ["query", "time"]], "one request, without stats and trace");
+	equal(v.log, [["push", "g0.expr=up&g0.tab=1&g0.range_input=1h"]], "one entry");
+	ok(v.log.title.startsWith("up"), "the window has its name");
+	equal([...v.root.querySelectorAll("tbody td:first-child")].map(c => c.textContent), ["a", "b"], "the table");
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal([queries().length, v.log.length], [2, 1], "the same again is asked, and no other entry");
+	v.view.params(new URLSearchParams("g0.expr=up%2B1&g0.tab=0"));
+	await v.idle();
+	equal([v.area(0).value, queries().at(-1).path, v.log.length], ["up+1", "api/v1/query_range", 1], "what history leads to is shown and asked, and writes nothing");
+	const n = queries().length;
+	v.view.params(new URLSearchParams("g0.expr=up%2B1&g0.tab=0&g0.stacked=1"));
+	equal(queries().length, n, "another look of the same is not asked again");
+});
+
+test("a link", async () => {
+	const v = await open("g0.expr=up&g0.tab=0&g0.range_input=10m&g0.end_input=2023-11-14%2022:13:20&g0.step_input=10&g1.expr=down");
+	await v.idle();
+	equal(queries().map(q => [q.path, q.params.query]), [["api/v1/query_range", "up"], ["api/v1/query", "down"]], "its panels are asked");
+	equal([queries()[0].params.start, queries()[0].params.end, queries()[0].params.step], ["1699999400", "1700000000", "10"], "for its times");
+	ok(v.log.every(l => l[0] === "replace"), "without an entry of its own");
+	const long = `${"a + ".repeat(1000)}a`;
+	v.type(0, long);
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal([queries().at(-1).method, queries().at(-1).params.query], ["POST", long], "long ones go as a form");
+});
+
+test("panels", async () => {
+	const v = await open("g0.expr=a&g0.tab=1&g1.expr=b&g1.tab=1");
+	const exprs = () => v.panels().map((_, n) => v.area(n).value);
+	v.menu(0, "Duplicate");
+	equal(exprs(), ["a", "a", "b"], "duplicated, below");
+	v.menu(2, "Move up");
+	equal(exprs(), ["a", "b", "a"], "moved");
+	equal(new URLSearchParams(v.log.at(-1)[1]).get("g1.expr"), "b", "and so in the address");
+	v.menu(0, "Remove");
+	v.menu(0, "Remove");
+	equal(exprs(), ["a"], "removed");
+	v.menu(0, "Remove");
+	equal(exprs(), [""], "the last one is an empty one");
+	v.press(v.root, "Add panel");
+	equal(exprs(), ["", ""], "added");
+	v.press(v.panels()[0], "Fold");
+	ok(v.panels()[0].classList.contains("k-folded") && v.log.at(-1)[1].includes("g0.fold=1"), "folded");
+});
+
+test("one time for all", async () => {
+	const v = await open("g0.expr=a&g0.tab=0&g1.expr=b&g1.tab=0");
+	await v.idle();
+	v.press(v.root, "One time for all");
+	await v.idle();
+	asked.length = 0;
+	v.press(v.panels()[0], "Longer range");
+	await v.idle();
+	equal([queries().length, new URLSearchParams(location.search).get("g1.range_input")], [2, "2h"], "the other follows");
+	v.press(v.root, "One time for all");
+	asked.length = 0;
+	v.press(v.panels()[0], "Longer range");
+	await v.idle();
+	equal([queries().length, new URLSearchParams(location.search).get("g1.range_input")], [1, "2h"], "not any more");
+});
+
+test("cancelling", async () => {
+	const v = await open("g0.expr=up&g0.tab=1");
+	await v.idle();
+	answer = () => null;
+	v.press(v.panels()[0], "Run");
+	const q = queries().at(-1);
+	ok(await until(() => /Running, 0\.[3-9] s/.test(v.root.textContent)), "time runs");
+	v.press(v.panels()[0], "Cancel");
+	ok(await until(() => v.root.textContent.includes("Cancelled after")), "cancelled");
+	ok(q.aborted && v.root.querySelector("tbody"), "the server sees it; what was there stays");
+});
+
+test("a new question ends the one before", async () => {
+	const v = await open("g0.expr=up&g0.tab=1");
+	await v.idle();
+	answer = () => null;
+	v.press(v.panels()[0], "Run");
+	const first = queries().at(-1);
+	answer = usual;
+	window.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", ctrlKey: true, cancelable: true}));
+	await v.idle();
+	ok(first.aborted && queries().length === 3 && !v.root.textContent.includes("Cancelled"), "Ctrl+Enter runs all");
+	answer = () => null;
+	v.press(v.panels()[0], "Run");
+	const last = queries().at(-1);
+	leave();
+	leave = () => {};
+	ok(last.aborted, "leaving ends what runs");
+});
+
+test("errors", async () => {
+	const v = await open("");
+	answer = () => ({error: 'invalid parameter "query": 1:6: parse error: unexpected ")"', errorType: "bad_data"});
+	v.tab(0, "Table");
+	v.type(0, "rate(up");
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal([v.root.querySelector(".k-failed mark")?.textContent, v.root.querySelector("tbody")], ["up", null], "at their place");
+	answer = usual;
+	v.type(0, "up");
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal(v.root.querySelector(".k-failed"), null, "and gone with the next answer");
+	answer = q => ({...usual(q), warnings: ["PromQL warning: w (1:1)"], infos: ["i"]});
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal(v.root.querySelectorAll(".k-warning, .k-info").length, 2, "warnings stand beside the answer");
+});
+
+test("nothing found", async () => {
+	const v = await open("");
+	answer = q => (q.path === "api/v1/query" ? vector() : usual(q));
+	v.tab(0, "Table");
+	v.type(0, "nono");
+	v.press(v.panels()[0], "Run");
+	ok(await until(() => v.root.textContent.includes("No metric is called nono")), "says why");
+});
+
+test("refresh", async () => {
+	const v = await open("g0.expr=up&g0.tab=1&g1.expr=up&g1.tab=1&g1.end_input=2023-11-14%2022:13:20&refresh=1s");
+	await v.idle();
+	const before = queries().length, writes = v.log.length;
+	ok(await until(() => queries().length > before, 4000), "asks again by itself");
+	await v.idle();
+	equal([queries().length, v.log.length], [before + 1, writes], "only what ends now, and writes no address");
+	leave();
+	leave = () => {};
+});
