@@ -106,7 +106,7 @@ export function metricsDialog(pick) {
 			};
 			return h("li", null,
 				h("button", {type: "button", class: "k-pick", onclick: () => choose(seriesName({__name__: m.name}), false)},
-					h("span", {class: "k-metric"}, m.name), m.type && m.type !== "unknown" ? h("span", {class: "k-label"}, m.type) : null, h("span", {class: "k-help"}, m.help ?? "")),
+					h("span", {class: "k-metric"}, m.name), m.type && m.type !== "unknown" ? h("span", {class: "k-label"}, m.type) : null, h("span", {class: "k-pickhelp"}, m.help ?? "")),
 				more ? h("button", {type: "button", class: "k-button", title: more[1], onclick: () => choose(more[1], true)}, more[0]) : null);
 		}));
 	});
@@ -120,7 +120,7 @@ export function historyDialog(pick) {
 		put(list, found.map(e => h("li", null, h("button", {type: "button", class: "k-pick", onclick: () => {
 			el.close();
 			pick(e.query, true);
-		}}, h("code", {class: "k-asked"}, e.query), h("span", {class: "k-help"}, e.at ? ago(e.at) : "")))));
+		}}, h("code", {class: "k-pickquery"}, e.query), h("span", {class: "k-pickhelp"}, e.at ? ago(e.at) : "")))));
 	}, load => h("button", {type: "button", class: "k-button", onclick: () => {
 		forget();
 		load();

@@ -86,7 +86,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	/* Up, down, and back to the order it came in. Values begin with the greatest. */
 	function head(name, text, cls) {
 		const first = name === "" ? -1 : 1;
-		const th = h("th", {scope: "col", class: cls, "aria-sort": "none"}, h("button", {type: "button", class: "k-sort", title: "Sort", onclick: () => {
+		const th = h("th", {scope: "col", class: cls, "aria-sort": "none"}, h("button", {type: "button", class: "k-order", title: "Sort", onclick: () => {
 			if (by !== name || !way) [by, way] = [name, first];
 			else [by, way] = way === first ? [name, -first] : [null, 0];
 			fill();
