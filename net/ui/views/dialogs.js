@@ -64,7 +64,7 @@ export function usual(name, type) {
 	return null;
 }
 
-/* From the Search API; where there is none, all names and what is known of them, once. */
+/* From the Search API, whose letters need only follow one another; where there is none, all names and what is known of them, once. */
 function finder() {
 	let all = null;
 	const everything = async signal => {
@@ -77,7 +77,7 @@ function finder() {
 			const found = [];
 			let more = false;
 			try {
-				await lines("api/v1/search/metric_names", {"search[]": words || undefined, include_metadata: "true", limit: String(METRICS_MAX), sort_by: words ? "score" : "alpha"}, o => {
+				await lines("api/v1/search/metric_names", {"search[]": words.replace(/\s+/g, "") || undefined, case_sensitive: "false", include_metadata: "true", limit: String(METRICS_MAX), sort_by: words ? "score" : "alpha"}, o => {
 					found.push(...(o.results ?? []));
 					more ||= o.has_more === true;
 				}, {signal});

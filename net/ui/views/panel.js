@@ -273,6 +273,6 @@ export function panel(state, host) {
 	};
 
 	frame();
-	rest();
+	if (!p.expr.trim()) rest();
 	return me;
 }

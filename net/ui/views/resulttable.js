@@ -40,7 +40,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		if (by !== null && by !== "" && !(wide && columns.includes(by))) [by, way] = [null, 0];
 		body = h("tbody");
 		count = h("span", {class: "k-count"});
-		more = h("button", {type: "button", class: "k-button", onclick: () => grow(PAGE)});
+		more = h("button", {type: "button", class: "k-button", onclick: () => grow(Math.max(PAGE, shown >> 1))});
 		heads = [];
 		const cells = wide ? r => columns.map(n => labelCell(n, r.labels)) : r => [h("td", {class: "k-series"}, scalar ? data.resultType : chips(r.labels, all.length > 1 ? common : []))];
 		const titles = wide ? columns.map(n => head(n, n === "__name__" ? "metric" : n)) : [h("th", {scope: "col"}, scalar ? "type" : "series")];
@@ -51,7 +51,13 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"},
 				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", matrix() ? "samples" : "value", "k-num"))), body), more));
 		build = r => h("tr", null, cells(r), valueCell(r));
-		watcher = new IntersectionObserver(seen => seen.some(s => s.isIntersecting) && shown < rows.length && grow(PAGE), {root: more.parentNode, rootMargin: "200px"});
+		/* Looked at anew each time: who jumps to the end stays within sight of the button, which is no news. */
+		watcher = new IntersectionObserver(seen => {
+			if (!seen.at(-1).isIntersecting || shown >= rows.length) return;
+			grow(Math.max(PAGE, shown >> 1));   /* each time the page lays out all of them */
+			watcher.unobserve(more);
+			watcher.observe(more);
+		}, {root: more.parentNode, rootMargin: "200px"});
 		fill();
 		watcher.observe(more);
 	}
