@@ -1,21 +1,19 @@
 /* Why nothing was found: what is asked, what is said, what its buttons do. */
 import {equal, ok, test} from "./tap.js";
 import {blank} from "/ui/lib/link.js";
-import {hintBox, nearest, whyEmpty} from "/ui/views/hints.js";
+import {hintBox, whyEmpty} from "/ui/views/hints.js";
 
-/* A server with `up{job="a"}` and `go_x`, whose samples end at 1,000,000 s; search: whether it has the Search API. */
-function server({search = true, begin = 0} = {}) {
+/* A server with `up{job="a"}` and `go_x`, whose samples end at 1,000,000 s. */
+function server({begin = 0} = {}) {
 	const has = match => match === "up" || match === '{__name__="up"}' || match === 'up{job="a"}' || match === "go_x";
 	const asked = [];
 	return {asked, ask: async (path, params) => {
 		asked.push([path, params]);
 		if (path === "api/v1/series") return {data: has(params["match[]"]) && (!params.start || (Number(params.start) <= 1e6 && Number(params.end) >= begin)) ? [{__name__: "up", job: "a"}] : []};
-		if (path === "api/v1/label/__name__/values") return {data: ["up", "go_x", "something_else"]};
 		if (path === "api/v1/label/job/values") return {data: ["a", "b"]};
 		if (path === "api/v1/query") return {data: {result: params.query.startsWith(begin ? "min" : "max") ? [{metric: {}, value: [0, String(begin || 1e6)]}] : []}};
 		throw new Error(path);
 	}, lines: async (path, params, on) => {
-		if (!search) throw Object.assign(new Error("no such path"), {status: 404});
 		on({results: [{name: "up"}]});
 		on({status: "success", has_more: false});
 	}};
@@ -34,7 +32,6 @@ test("what is found out", async () => {
 	equal(await kinds("up", 1000, 2000, server({begin: 5e5})), [["elsewhen", 5e8]], "or the first");
 	equal(await kinds("up > 5", ...now), [], "nothing wrong with its selectors");
 	equal(await kinds("1", ...now), [], "none at all");
-	equal(await nearest("upt", server({search: false})), ["up"], "without the Search API, by distance");
 });
 
 test("what is said", async () => {

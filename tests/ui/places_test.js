@@ -1,6 +1,6 @@
 /* Where messages point to, and what an expression selects. */
 import {equal} from "./tap.js";
-import {distance, place, selectors, spoken} from "/ui/views/places.js";
+import {place, selectors, spoken} from "/ui/views/places.js";
 
 const at = (message, text) => {
 	const p = place(message, text);
@@ -25,4 +25,3 @@ equal(found('{"a.b", "c d"="1"}').map(s => s[0]), ["a.b"], "a quoted name");
 equal(found("a{x='it\\'s', y=`\\d`}")[0][2], [["x", "it's"], ["y", "\\d"]], "all kinds of strings");
 equal(found("a{x=\"1\""), [], "one that is not closed is none");
 equal(found("1 + time()"), [], "none");
-equal([distance("abc", "abd"), distance("kitten", "sitting"), distance("", "abc"), distance("a", "b".repeat(40))], [1, 3, 3, 7], "distances");

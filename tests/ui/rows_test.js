@@ -1,10 +1,7 @@
 /* Rows of a result: names, columns, filter, order, and how they are written for elsewhere. */
 import {equal, ok} from "./tap.js";
-import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, natural, rowsOf, seriesName, sorted} from "/ui/views/rows.js";
+import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, natural, rowsOf, sorted} from "/ui/views/rows.js";
 
-equal(seriesName({__name__: "up", job: "a\"b", z: "\\"}), 'up{job="a\\"b", z="\\\\"}', "a selector");
-equal([seriesName({}), seriesName({__name__: "up"}), seriesName({a: "1"})], ["{}", "up", '{a="1"}'], "without some of it");
-equal(seriesName({__name__: "a.b", "c d": "1"}), '{"a.b", "c d"="1"}', "names that stand quoted");
 
 const vector = (...list) => ({resultType: "vector", result: list.map(([metric, v]) => ({metric, value: [10.5, v]}))});
 const rows = rowsOf(vector([{__name__: "m", i: "b10", j: "x"}, "3"], [{__name__: "m", i: "b2", j: "x"}, "NaN"], [{__name__: "m", i: "a"}, "-Inf"], [{__name__: "m", i: "A", j: "x"}, "20"]));

@@ -80,7 +80,7 @@ export const copyButton = (text, label = "Copy") => {
 	return b;
 };
 
-const copyByHand = (text) => {
+export const copyByHand = (text) => {
 	const area = h("textarea", {class: "k-unseen", "aria-hidden": "true", value: text});
 	document.body.append(area);
 	area.select();

@@ -1,5 +1,5 @@
 /* Small parts of the query view: icons, menus, the clipboard. */
-import {h, svg, say} from "../lib/dom.js";
+import {copyByHand, h, svg, say} from "../lib/dom.js";
 
 /* Strokes in a square of 16. */
 const ICONS = {
@@ -76,16 +76,9 @@ export async function copyText(text, what) {
 	try {
 		await navigator.clipboard.writeText(text);
 	} catch {
-		const field = h("textarea", {class: "k-unseen", "aria-hidden": "true"});
-		field.value = text;
-		const before = document.activeElement;
-		(document.querySelector("dialog[open]") ?? document.body).append(field);
-		field.select();
-		const done = document.execCommand("copy");
-		field.remove();
+		const before = document.activeElement, done = copyByHand(text);
 		before?.focus?.();
 		if (!done) return say("The browser does not let this page copy.");
 	}
-	say(`${what} copied`);
-	return undefined;
+	return say(`${what} copied`);
 }

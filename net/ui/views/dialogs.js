@@ -1,12 +1,12 @@
 /* The metrics that are there and the queries that were asked, each to choose from: metricsDialog(pick), historyDialog(pick).
  * pick(text, whole): what to put into the editor; whole: in place of all that stands there. */
-import {ask, gone, lines} from "../lib/ask.js";
+import {gone, lines} from "../lib/ask.js";
+import {nameOf} from "../chart/matrix.js";
 import {h, put, say} from "../lib/dom.js";
 import {count} from "../lib/figure.js";
 import {forget, history} from "../lib/keep.js";
 import {ago} from "../lib/when.js";
 import {iconButton} from "./bits.js";
-import {seriesName} from "./rows.js";
 
 const METRICS_MAX = 300;
 const WAIT_MS = 120;    /* after a key, before the server is asked */
@@ -57,44 +57,26 @@ function chooser(title, label, fill, extra = null) {
 
 /* What one mostly asks of such a metric; null: itself. */
 export function usual(name, type) {
-	const metric = seriesName({__name__: name});
+	const metric = nameOf({__name__: name});
 	if (/_bucket$/.test(name)) return ["p99", `histogram_quantile(0.99, sum by (le) (rate(${metric}[5m])))`];
 	if (type === "histogram" && !/_(sum|count)$/.test(name)) return ["p99", `histogram_quantile(0.99, sum(rate(${metric}[5m])))`];
 	if (type === "counter" || /_(total|count|sum)$/.test(name)) return ["rate", `rate(${metric}[5m])`];
 	return null;
 }
 
-/* From the Search API, whose letters need only follow one another; where there is none, all names and what is known of them, once. */
-function finder() {
-	let all = null;
-	const everything = async signal => {
-		const [names, meta] = await Promise.all([ask("api/v1/label/__name__/values", {}, {signal}), ask("api/v1/metadata", {limit_per_metric: "1"}, {signal}).catch(() => ({data: {}}))]);
-		const of = n => meta.data[n]?.[0] ?? meta.data[n.replace(/_(bucket|sum|count)$/, "")]?.[0] ?? {};
-		return names.data.map(name => ({name, type: of(name).type, help: of(name).help}));
-	};
-	return async (words, signal) => {
-		if (!all) {
-			const found = [];
-			let more = false;
-			try {
-				await lines("api/v1/search/metric_names", {"search[]": words.replace(/\s+/g, "") || undefined, case_sensitive: "false", include_metadata: "true", limit: String(METRICS_MAX), sort_by: words ? "score" : "alpha"}, o => {
-					found.push(...(o.results ?? []));
-					more ||= o.has_more === true;
-				}, {signal});
-				return {found, more};
-			} catch (e) {
-				if (signal.aborted || e.status !== 404) throw e;
-				all = await everything(signal);
-			}
-		}
-		const low = words.toLowerCase().split(/\s+/);
-		const found = all.filter(m => low.every(w => `${m.name} ${m.help ?? ""}`.toLowerCase().includes(w)));
-		return {found: found.slice(0, METRICS_MAX), more: found.length > METRICS_MAX};
-	};
+/* By the Search API: letters need only follow one another. */
+async function find(words, signal) {
+	const found = [];
+	let more = false;
+	await lines("api/v1/search/metric_names", {"search[]": words.replace(/\s+/g, "") || undefined, case_sensitive: "false",
+		include_metadata: "true", limit: String(METRICS_MAX), sort_by: words ? "score" : "alpha"}, o => {
+		found.push(...(o.results ?? []));
+		more ||= o.has_more === true;
+	}, {signal});
+	return {found, more};
 }
 
 export function metricsDialog(pick) {
-	const find = finder();
 	const el = chooser("Metrics", "Part of a name", async (words, list, note, signal) => {
 		const {found, more} = await find(words, signal);
 		put(note, found.length ? `${count(found.length)}${more ? " and more: type to narrow it down" : ""}` : "No metric has such a name.");
@@ -105,7 +87,7 @@ export function metricsDialog(pick) {
 				pick(text, whole);
 			};
 			return h("li", null,
-				h("button", {type: "button", class: "k-pick", onclick: () => choose(seriesName({__name__: m.name}), false)},
+				h("button", {type: "button", class: "k-pick", onclick: () => choose(nameOf({__name__: m.name}), false)},
 					h("span", {class: "k-metric"}, m.name), m.type && m.type !== "unknown" ? h("span", {class: "k-label"}, m.type) : null, h("span", {class: "k-pickhelp"}, m.help ?? "")),
 				more ? h("button", {type: "button", class: "k-button", title: more[1], onclick: () => choose(more[1], true)}, more[0]) : null);
 		}));

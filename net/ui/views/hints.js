@@ -1,36 +1,28 @@
 /* Why a query found nothing, asked of the server after it: a name that is not there, a label's value that is not there,
  * samples at other times. All of it is about selectors; what an operator or a comparison left out is said as such. */
+import {nameOf} from "../chart/matrix.js";
 import {h} from "../lib/dom.js";
 import {ago, printDuration, printTime, seconds} from "../lib/when.js";
-import {distance, selectors} from "./places.js";
-import {seriesName} from "./rows.js";
+import {selectors} from "./places.js";
 
 const SELECTORS_MAX = 4;
 const NAMES_MAX = 5;
 const DAY = 86400e3;
 const SPANS = [DAY, 30 * DAY, 365 * DAY];
 
-/* Names like this one: from the Search API, or from all names. server: {ask, lines} of lib/ask.js. */
-export async function nearest(name, server, signal) {
+/* Names like this one. server: {ask, lines} of lib/ask.js. */
+async function nearest(name, server, signal) {
 	const found = [];
-	try {
-		await server.lines("api/v1/search/metric_names", {"search[]": name, fuzz_alg: "jarowinkler", fuzz_threshold: "75", sort_by: "score", limit: String(NAMES_MAX)},
-			o => found.push(...(o.results ?? []).map(r => r.name)), {signal});
-	} catch (e) {
-		if (signal?.aborted) throw e;
-	}
-	if (found.length) return found.slice(0, NAMES_MAX);
-	const {data} = await server.ask("api/v1/label/__name__/values", {}, {signal});
-	const low = name.toLowerCase();
-	return data.map(n => [n, distance(low, n.toLowerCase()) - (n.includes(low) || low.includes(n) ? 4 : 0)]).filter(x => x[1] <= Math.min(4, low.length / 2))
-		.sort((a, b) => a[1] - b[1]).slice(0, NAMES_MAX).map(x => x[0]);
+	await server.lines("api/v1/search/metric_names", {"search[]": name, fuzz_alg: "jarowinkler", fuzz_threshold: "75", sort_by: "score", limit: String(NAMES_MAX)},
+		o => found.push(...(o.results ?? []).map(r => r.name)), {signal});
+	return found;
 }
 
 const series = async (server, match, times, signal) => (await server.ask("api/v1/series", {"match[]": match, limit: "1", ...times}, {signal})).data;
 
 /* When a series' last sample before `end` was, or its first after it: {last} or {first}, ms; {} where neither is near. */
 async function when(labels, end, now, server, signal) {
-	const one = seriesName(labels);
+	const one = nameOf(labels);
 	const ask = async (fn, span, at) => {
 		const step = printDuration(Math.max(60e3, Math.ceil(span / 10000 / 60e3) * 60e3));
 		const {data} = await server.ask("api/v1/query", {query: `${fn}_over_time(timestamp(${one})[${printDuration(span)}:${step}])`, time: seconds(at), lookback_delta: step}, {signal});
@@ -59,7 +51,7 @@ export async function whyEmpty(p, range, now, server, signal) {
 			out.push({selector: s, kind: "elsewhen", last, first});
 			continue;
 		}
-		const name = s.metric ? seriesName({__name__: s.metric}) : "";
+		const name = s.metric ? nameOf({__name__: s.metric}) : "";
 		if (name && !(await series(server, name, {}, signal)).length) {
 			out.push({selector: s, kind: "unknown", names: await nearest(s.metric, server, signal)});
 			continue;

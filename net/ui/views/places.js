@@ -76,16 +76,3 @@ function unquoted(s) {
 		return inner;
 	}
 }
-
-/* How many single changes make b of a; more than most: most + 1. */
-export function distance(a, b, most = 6) {
-	if (Math.abs(a.length - b.length) > most) return most + 1;
-	let row = Array.from({length: b.length + 1}, (_, i) => i);
-	for (let i = 1; i <= a.length; i++) {
-		const next = [i];
-		for (let j = 1; j <= b.length; j++)
-			next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-		row = next;
-	}
-	return Math.min(row[b.length], most + 1);
-}

@@ -2,20 +2,9 @@
  *
  * A row is {labels, name, values: [[seconds, text], ...], histograms: [[seconds, histogram], ...], number}; a vector's
  * has one value or one histogram, a scalar's and a string's no labels. number is what it is sorted by. */
+import {nameOf} from "../chart/matrix.js";
 
-const PLAIN = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
-const PLAIN_LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const order = new Intl.Collator("en", {numeric: true});
-
-/* A selector of exactly these labels; names beyond ASCII stand quoted. */
-export function seriesName(labels) {
-	const q = s => JSON.stringify(s);
-	const {__name__: metric = "", ...rest} = labels;
-	const inner = Object.entries(rest).map(([k, v]) => `${PLAIN_LABEL.test(k) ? k : q(k)}=${q(v)}`);
-	const plain = PLAIN.test(metric);
-	if (metric && !plain) inner.unshift(q(metric));
-	return `${plain ? metric : ""}${inner.length || !metric ? `{${inner.join(", ")}}` : ""}`;
-}
 
 function number(text) {
 	return text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text);
@@ -23,7 +12,7 @@ function number(text) {
 
 function row(labels, values, histograms) {
 	const last = values.at(-1), lastOf = histograms.at(-1);
-	return {labels, name: seriesName(labels), values, histograms, number: last ? number(last[1]) : lastOf ? number(lastOf[1].count) : NaN};
+	return {labels, name: nameOf(labels), values, histograms, number: last ? number(last[1]) : lastOf ? number(lastOf[1].count) : NaN};
 }
 
 export function rowsOf({resultType, result}) {
