@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a C file of the page's files: packed by gzip, their bytes as an array each. sh pack.sh DIR OUT FILE...
-# sh pack.sh plain FILE prints one without its comments, sh pack.sh script DIR FILE... the script that all modules become.
+# Makes a C file of the page's files: all modules as one script (script.pl), packed by gzip, their bytes as an array each. sh pack.sh DIR OUT FILE...
+# sh pack.sh plain FILE prints one without its comments.
 # FILE is a path below DIR. What comes out depends on the files and on gzip alone. An array, not .incbin: it is
 # found by ccache and by dependencies as any source, and a build with link time optimization keeps it, too.
 set -eu
@@ -32,66 +32,8 @@ plain() {
 	*) cat "$1" ;;
 	esac
 }
-# All modules in one, app.js: so they pack better by a seventh, and come at once. Each is a function that runs when it is
-# first used and gives what the module exports. What modules may be written like is little: imports of names, on a line
-# each, exports of const, function and class where they are declared, no await outside of functions; else it ends here.
-script() {
-	echo 'const modules = {}, used = {};'
-	echo 'const use = (name) => used[name] ??= modules[name]();'
-	echo 'const find = async (to, from) => use(new URL(to, `x:/${from}`).pathname.slice(1));'
-	for f do
-		case $f in
-		theme.js) ;; # a script of its own: it runs before anything is painted
-		*.js) plain "$dir/$f" | awk -v name="$f" '
-			function fail(why) { print "pack.sh: " name ": " why ": " $0 >"/dev/stderr"; bad = 1; exit 1 }
-			function path(to,   n, m, i, from, parts, out) {
-				m = split(name, out, "/") - 1
-				n = split(to, parts, "/")
-				for (i = 1; i <= n; i++)
-					if (parts[i] == "..") m--
-					else if (parts[i] != ".") out[++m] = parts[i]
-				to = out[1]
-				for (i = 2; i <= m; i++) to = to "/" out[i]
-				return to
-			}
-			BEGIN { print "modules[\"" name "\"] = () => {" }
-			/^[ \t]*$/ { next }
-			/^import / {
-				if (!match($0, /"\.[^"]*"/)) fail("an import that is not understood")
-				to = "use(\"" path(substr($0, RSTART + 1, RLENGTH - 2)) "\");"
-				if ($0 ~ /^import \{[^}]*\} from "[^"]*";$/) {
-					sub(/^import /, "const "); sub(/ from .*/, " = " to); gsub(/ as /, ": ")
-				} else if ($0 ~ /^import \* as [A-Za-z0-9_]+ from "[^"]*";$/) {
-					sub(/^import \* as /, "const "); sub(/ from .*/, " = " to)
-				} else fail("an import that is not understood")
-				print; next
-			}
-			/^export / {
-				if ($0 ~ /^export \{[^}]*\};$/) {
-					sub(/^export \{ */, ""); sub(/ *\};$/, ""); names = names ", " $0; next
-				}
-				if ($0 !~ /^export (const|function|async function|class) [A-Za-z0-9_]+/) fail("an export that is not understood")
-				sub(/^export /, "")
-				n = $0; sub(/^(const|async function|function|class) /, "", n); match(n, /^[A-Za-z0-9_]+/)
-				names = names ", " substr(n, 1, RLENGTH)
-			}
-			/^(await|for await) / { fail("an await outside of functions") }
-			{
-				gsub(/import\.meta\.url/, "new URL(\"" name "\", import.meta.url).href")
-				while (match($0, /[^A-Za-z0-9_.]import\([^()]*\)/)) {
-					call = substr($0, RSTART + 8, RLENGTH - 9)
-					$0 = substr($0, 1, RSTART) "find(" call ", \"" name "\")" substr($0, RSTART + RLENGTH)
-				}
-				print
-			}
-			END { if (!bad) print "return {" substr(names, 3) "};\n};" }' || exit 1 ;;
-		esac
-	done
-	echo 'use("app.js");'
-}
 case $dir in
 plain) plain "$out"; exit ;;
-script) dir=$out; script "$@"; exit ;;
 esac
 # Is the file there by itself, as it is packed? Modules are not, but for the first one, which is all of them.
 alone() {
@@ -107,7 +49,7 @@ packed() {
 	esac
 }
 trap 'rm -f "$out.new" "$out.js"' EXIT
-script "$@" >"$out.js"
+perl "$dir/script.pl" "$dir" "$@" >"$out.js"
 {
 	echo '/* Made by net/ui/pack.sh. */'
 	echo '#include "net/ui/uipack.h"'

@@ -81,10 +81,10 @@ rev = files[0].split("/")[1]
 def packed_as(name):
     """A file of net/ui as it is sent: without comments, and all modules in one."""
     folder = os.path.join(SRC, "net", "ui")
-    how = ["plain", os.path.join(folder, name)]
     if name == "app.js":
-        how = ["script", folder] + [l.split()[2] for l in open(os.path.join(SRC, "net", "net.am")) if l.startswith("UI_FILES +=")]
-    return subprocess.check_output(["sh", os.path.join(folder, "pack.sh")] + how)
+        files = [l.split()[2] for l in open(os.path.join(SRC, "net", "net.am")) if l.startswith("UI_FILES +=")]
+        return subprocess.check_output(["perl", os.path.join(folder, "script.pl"), folder] + files)
+    return subprocess.check_output(["sh", os.path.join(folder, "pack.sh"), "plain", os.path.join(folder, name)])
 
 
 for f in sorted(set(files) | {f"ui/{rev}/help/sizing.md"}):

@@ -1,0 +1,266 @@
+#!/usr/bin/perl
+# All modules of the page as one script, small: perl script.pl DIR FILE... writes it to stdout.
+#
+# Each module becomes a function that runs when it is first used and gives what the module exports; app.js is used at the
+# end. Comments and needless blanks are left out, and names that modules declare become short ones: a name has the same
+# short one wherever it stands for a variable, so scopes do not matter; names of properties stay. Names of the browser's
+# own (@known) stay, too, wherever they are declared.
+#
+# What modules may be written like is what this understands, else it ends with an error: imports of names or of all ("* as")
+# on a line each, exports where something is declared or as a list, no default export, no await outside of functions, a
+# semicolon behind each statement, no label.
+use strict;
+use warnings;
+
+my $dir = shift;
+my %keyword = map { $_ => 1 } qw(arguments async await break case catch class const continue debugger default delete do else enum eval export
+	extends false finally for function get if implements import in instanceof interface let new null of package private protected public
+	return set static super switch this throw true try typeof undefined var void while with yield);
+my %known = map { $_ => 1 } qw(AbortController AbortSignal Array ArrayBuffer BigInt Blob Boolean CSS CustomEvent DOMException DataTransfer Date
+	DocumentFragment Element Error Event EventTarget File FileReader Float32Array Float64Array FormData HTMLElement Headers Image Infinity
+	Int32Array IntersectionObserver Intl JSON KeyboardEvent Map Math MouseEvent MutationObserver NaN Node Number Object Option Path2D Promise
+	Proxy RangeError ReadableStream Reflect RegExp Request ResizeObserver Response Set String Symbol SyntaxError Text TextDecoder TextEncoder
+	TypeError URL URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet addEventListener alert atob blur btoa
+	cancelAnimationFrame clearInterval clearTimeout close confirm console crypto customElements decodeURIComponent devicePixelRatio
+	dispatchEvent document encodeURIComponent fetch focus frames getComputedStyle getSelection globalThis history indexedDB innerHeight
+	innerWidth isFinite isNaN isSecureContext localStorage location matchMedia navigator open origin parent parseFloat parseInt performance
+	postMessage print prompt queueMicrotask removeEventListener requestAnimationFrame requestIdleCallback screen scroll scrollTo scrollX scrollY self
+	sessionStorage setInterval setTimeout stop structuredClone top window);
+# Behind these words comes a value, so a slash begins a regular expression, and a brace an object.
+my %before_value = map { $_ => 1 } qw(await case delete do else in instanceof new of return throw typeof void yield);
+
+sub fail { my ($name, $what) = @_; die "script.pl: $name: $what\n" }
+
+# Tokens: [kind, text, line break before it]; kinds: id, num, str, re, tmpl (a piece of a template), p (all other signs).
+sub tokens {
+	my ($name, $text) = @_;
+	my (@out, @braces);
+	my $break = 0;
+	my $push = sub { push @out, [$_[0], $_[1], $break]; $break = 0 };
+	my $template = sub {	# from behind ` or } on
+		$text =~ /\G((?:[^`\\\$]|\\.|\$(?!\{))*)(`|\$\{)/gcs or fail($name, "a template without an end");
+		$out[-1][1] .= $1 . $2;
+		push @braces, "`" if $2 eq "\${";
+	};
+	pos($text) = 0;
+	while (pos($text) < length $text) {
+		if ($text =~ /\G(\s+)/gc) { $break = 1 if $1 =~ /\n/ }
+		elsif ($text =~ m{\G(//[^\n]*|/\*.*?\*/)}gcs) { $break = 1 if $1 =~ /\n/ }
+		elsif ($text =~ /\G("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')/gc) { $push->("str", $1) }
+		elsif ($text =~ /\G(0[xX][0-9a-fA-F_]+n?|(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?n?)/gc) { $push->("num", $1) }
+		elsif ($text =~ /\G([A-Za-z_\$][\w\$]*)/gc) { $push->("id", $1) }
+		elsif ($text =~ /\G`/gc) { $push->("tmpl", "`"); $template->() }
+		elsif ($text =~ m{\G/}gc) {
+			my $p = $out[-1];
+			my $value = $p && ($p->[0] =~ /^(num|str|re)$/ || $p->[0] eq "tmpl" && $p->[1] =~ /`$/ || $p->[0] eq "id" && !$before_value{$p->[1]} || $p->[0] eq "p" && $p->[1] =~ /^[\])}]$/);
+			if ($value) { $text =~ /\G=/gc ? $push->("p", "/=") : $push->("p", "/") }
+			else {
+				$text =~ m{\G((?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*)}gc or fail($name, "a regular expression without an end");
+				$push->("re", "/$1");
+			}
+		}
+		elsif ($text =~ /\G(=>|\.\.\.|\?\?=|\*\*=|&&=|\|\|=|>>>=|===|!==|>>>|<<=|>>=|\*\*|\?\?|\?\.(?!\d)|&&|\|\||==|!=|<=|>=|\+\+|--|\+=|-=|\*=|%=|&=|\|=|\^=|<<|>>|[-+*%=<>!&|^~?:;,.(){}\[\]])/gc) {
+			my $sign = $1;
+			if ($sign eq "{") { push @braces, "{" }
+			elsif ($sign eq "}") {
+				my $open = pop @braces // fail($name, "a brace too many");
+				if ($open eq "`") { $push->("tmpl", "}"); $template->(); next }
+			}
+			$push->("p", $sign);
+		}
+		else { fail($name, "what is this? " . substr($text, pos $text, 40)) }
+	}
+	return \@out;
+}
+
+# From the folder of a module to another one.
+sub path {
+	my ($from, $to) = @_;
+	my @at = split m{/}, $from;
+	pop @at;
+	for (split m{/}, $to) { if ($_ eq "..") { pop @at } elsif ($_ ne ".") { push @at, $_ } }
+	return join "/", @at;
+}
+
+# The module's text as a function.
+sub wrapped {
+	my ($name) = @_;
+	open my $in, "<:encoding(UTF-8)", "$dir/$name" or fail($name, $!);
+	my (@exports, @lines);
+	while (<$in>) {
+		if (/^import /) {
+			/^import (?:\* as (\w+)|\{([^}]*)\}) from "(\.[^"]+)";\s*$/ or fail($name, "an import that is not understood: $_");
+			my ($names, $from) = (defined $1 ? $1 : "{$2}", $3);
+			$names =~ s/ as /: /g;
+			$_ = "const $names = use(\"" . path($name, $from) . "\");\n";
+		} elsif (/^export /) {
+			if (/^export \{([^}]*)\};\s*$/) { push @exports, map { s/ //gr } split /,/, $1; $_ = "\n" }
+			elsif (s/^export ((?:const|async function\*?|function\*?|class) (\w+))/$1/) { push @exports, $2 }
+			else { fail($name, "an export that is not understood: $_") }
+		} elsif (/^(await|for await) /) { fail($name, "an await outside of functions") }
+		s/import\.meta\.url/at("$name")/g;
+		s/(?<![\w.])import\(([^()]*)\)/find("$name", $1)/g;
+		push @lines, $_;
+	}
+	return "modules[\"$name\"] = () => {\n" . join("", @lines) . "return {" . join(", ", @exports) . "};\n};\n";
+}
+
+# What each sign that is a word is: [1] of roles: "key" (of an object, a property), "short" (key and variable in one), "var".
+sub roles {
+	my ($t) = @_;
+	my (@stack, @roles, %declared);
+	my $is = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "p" && $t->[$i][1] eq $text };
+	my $word = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "id" && $t->[$i][1] eq $text };
+	my $binds = sub {	# words of a pattern or of parameters from i to j that become variables
+		my ($i, $j) = @_;
+		for my $k ($i .. $j) {
+			next unless $t->[$k][0] eq "id";
+			my ($p, $n) = ($t->[$k - 1][1], $t->[$k + 1][1]);
+			$declared{$t->[$k][1]} = 1 if $p =~ /^([({\[,:]|\.\.\.)$/ && $n =~ /^[,)}\]=]$/;
+		}
+	};
+	my %close;
+	my @open;
+	for my $i (0 .. $#$t) {
+		if ($t->[$i][0] eq "p" && $t->[$i][1] =~ /^[({\[]$/) { push @open, $i }
+		elsif ($t->[$i][0] eq "p" && $t->[$i][1] =~ /^[)}\]]$/) { $close{pop @open} = $i }
+		elsif ($t->[$i][0] eq "tmpl") {
+			if ($t->[$i][1] =~ /^\}/) { $close{pop @open} = $i }
+			if ($t->[$i][1] =~ /\$\{$/) { push @open, $i }
+		}
+	}
+	my %opened = reverse %close;
+	for my $i (0 .. $#$t) {
+		my ($kind, $text) = @{$t->[$i]};
+		my $p = $i ? $t->[$i - 1] : ["p", ";"];
+		if ($kind eq "tmpl") {
+			pop @stack if $text =~ /^\}/;
+			push @stack, {kind => "("} if $text =~ /\$\{$/;
+		} elsif ($kind eq "p") {
+			if ($text eq "{") {
+				my $object;
+				if ($p->[0] eq "id") {
+					if ($before_value{$p->[1]} || $p->[1] =~ /^(const|let|var|return)$/) { $object = $p->[1] !~ /^(do|else)$/ }
+					my $class = $word->($i - 2, "class") || $word->($i - 2, "extends");
+					push @stack, {kind => $object ? "object" : $class ? "class" : "block"};
+				} else {
+					$object = $p->[0] eq "p" && $p->[1] !~ /^([;{})]|=>)$/;
+					$object = 0 if $p->[1] eq ":" && $stack[-1] && $stack[-1]{case};
+					push @stack, {kind => $object ? "object" : "block"};
+				}
+				$stack[-1]{case} = 0;
+			} elsif ($text =~ /^[(\[]$/) { push @stack, {kind => $text} }
+			elsif ($text =~ /^[)}\]]$/) { pop @stack }
+			elsif ($text eq "?") { $stack[-1]{ternary}++ if @stack }
+			elsif ($text eq ":" && @stack) {
+				if ($stack[-1]{ternary}) { $stack[-1]{ternary}-- }
+				elsif ($stack[-1]{kind} eq "block") { $stack[-1]{case} = 1 }
+			}
+			$stack[-1]{case} = 0 if @stack && $text ne ":" && $text !~ /^[)}\]]$/;
+			if ($text eq "=>") {
+				if ($p->[0] eq "id") { $declared{$p->[1]} = 1 }
+				elsif ($p->[1] eq ")") { $binds->($opened{$i - 1} + 1, $i - 2) }
+			} elsif ($text eq "{" && $p->[1] eq ")" && $p->[0] eq "p") {
+				my $from = $opened{$i - 1};	# of a function, a method, catch; of if and while there is nothing that binds
+				my ($b, $c) = ($t->[$from - 1], $from > 1 ? $t->[$from - 2] : ["p", ";"]);
+				$binds->($from + 1, $i - 2) if $b->[0] eq "id" && $b->[1] !~ /^(if|while|for|switch|with)$/ || $c->[1] eq "function";
+			}
+		} elsif ($kind eq "id" && !$keyword{$text}) {
+			my $in = @stack ? $stack[-1]{kind} : "block";
+			my $n = $i < $#$t ? $t->[$i + 1] : ["p", ";"];
+			my $begins = $in eq "object" && $p->[0] eq "p" && $p->[1] =~ /^[{,]$/ || $in eq "class" && $p->[0] eq "p" && $p->[1] =~ /^[{};]$/;
+			my $q = $i > 1 ? $t->[$i - 2] : ["p", ";"];
+			my $prefixed = $in =~ /^(object|class)$/ && ($p->[0] eq "id" && $p->[1] =~ /^(get|set|async|static)$/ || $p->[1] eq "*") && $q->[1] =~ /^[{,};*]$|^(async|static)$/;
+			if ($p->[0] eq "p" && $p->[1] =~ /^\??\.$/) { $roles[$i] = "key" }
+			elsif (($begins || $prefixed) && $n->[1] =~ /^[:(]$/ && $n->[0] eq "p") { $roles[$i] = "key" }
+			elsif ($begins && $n->[0] eq "p" && $n->[1] =~ /^[,}=]$/) { $roles[$i] = $in eq "class" ? "key" : "short" }
+			else { $roles[$i] = "var" }
+			if ($roles[$i] eq "var" && $p->[0] eq "id" && $p->[1] =~ /^(const|let|var|function|class)$/ || $p->[1] eq "*" && $word->($i - 2, "function")) {
+				$declared{$text} = 1;
+			}
+		}
+		# const a = 1, b = 2; const {c} = d
+		if ($kind eq "id" && $text =~ /^(const|let|var)$/ && $p->[1] ne ".") {
+			for (my $k = $i + 1; $k < @$t; $k++) {
+				my $s = $t->[$k];
+				my $starts = $k == $i + 1 || $t->[$k - 1][0] eq "p" && $t->[$k - 1][1] eq ",";
+				if ($starts && $s->[0] eq "id") { $declared{$s->[1]} = 1 }
+				elsif ($starts && $s->[0] eq "p" && $s->[1] =~ /^[{\[]$/) { $binds->($k + 1, $close{$k} - 1) }
+				last if $s->[0] eq "p" && $s->[1] =~ /^[;)}\]]$/ || $s->[0] eq "id" && $s->[1] =~ /^(of|in)$/ && $s->[1] ne "";
+				$k = $close{$k} if exists $close{$k} && $s->[0] eq "p";
+				$k = $close{$k} if $s->[0] eq "tmpl" && exists $close{$k};
+			}
+		}
+	}
+	return (\@roles, \%declared);
+}
+
+my $head = "const modules = {}, used = {};\nconst use = (name) => used[name] ??= modules[name]();\n" .
+	"const at = (name) => new URL(name, import.meta.url).href;\n" .
+	"const find = async (from, to) => use(new URL(to, `x:/\${from}`).pathname.slice(1));\n";
+my @outside = qw(modules used use at find);
+# theme.js is a script of its own: it runs before anything is painted.
+my @parts = ($head, map({ wrapped($_) } grep { /\.js$/ && $_ ne "theme.js" } @ARGV), "use(\"app.js\");\n");
+
+# [tokens, roles, how often each name of its own stands there, names that stay]
+my @modules;
+my %everywhere;
+for my $text (@parts) {
+	my $t = tokens("a module", $text);
+	my ($roles, $declared) = roles($t);
+	my (%count, %taken);
+	for my $i (0 .. $#$t) {
+		next unless ($roles->[$i] // "") =~ /^(var|short)$/;
+		my $name = $t->[$i][1];
+		if ($declared->{$name} && !$known{$name} && !grep { $_ eq $name } @outside) { $count{$name}++; $everywhere{$name}++ }
+		else { $taken{$name} = 1 }
+	}
+	push @modules, [$t, $roles, \%count, \%taken];
+}
+# Names that stand in many modules have the same letter in all: then they pack better.
+my @letters = ("a" .. "z", "A" .. "Z", "_", "\$");
+my %common;
+my @common = (sort { $everywhere{$b} <=> $everywhere{$a} || $a cmp $b } keys %everywhere)[0 .. $#letters];
+@common{@common} = @letters[0 .. $#common];
+
+# Short names for one module: name => short.
+sub short_names {
+	my ($count, $taken) = @_;
+	my (%short, %gone);
+	for (grep { exists $common{$_} } keys %$count) { $short{$_} = $common{$_}; $gone{$common{$_}} = 1 }
+	my $next = 0;
+	for my $name (sort { $count->{$b} <=> $count->{$a} || $a cmp $b } grep { !exists $short{$_} } keys %$count) {
+		my $new;
+		do {
+			my $n = $next++;
+			$new = $letters[$n % 54];
+			$n = int($n / 54);
+			while ($n) { $n--; $new .= ("a" .. "z", "A" .. "Z", 0 .. 9, "_", "\$")[$n % 64]; $n = int($n / 64) }
+		} while $keyword{$new} || $known{$new} || $taken->{$new} || $gone{$new};
+		$short{$name} = $new;
+	}
+	return \%short;
+}
+
+binmode STDOUT, ":encoding(UTF-8)";
+for (@modules) {
+	my ($t, $roles, $count, $taken) = @$_;
+	my $short = short_names($count, $taken);
+	my $last = ["p", ";"];
+	for my $i (0 .. $#$t) {
+		my ($kind, $sign, $break) = @{$t->[$i]};
+		my $role = $roles->[$i] // "";
+		my $new = exists $short->{$sign} ? $short->{$sign} : $sign;
+		if ($role eq "var") { $sign = $new }
+		elsif ($role eq "short" && $new ne $sign) { $sign = "$sign:$new" }
+		my $joins = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/	# return/x/, 1 in
+			|| $kind eq "p" && $last->[0] eq "p" && $last->[1] =~ /[-+]$/ && $sign =~ /^[-+]/	# a - -b
+			|| $kind eq "p" && $last->[0] eq "num" && $sign =~ /^\./	# 1 .toFixed()
+			|| $kind eq "str" && 0;
+		# Where a line ends without a semicolon the language may see one.
+		my $line = $break && !($last->[0] eq "p" && $last->[1] =~ /^([;{,(\[=:?&|+*<]|=>|&&|\|\||\?\?)$/) && !($kind eq "p" && $sign =~ /^([;},)\].:?]|&&|\|\||\?\?|\?\.)$/);
+		print $line ? "\n" : $joins ? " " : "", $sign;
+		$last = [$kind, $sign];
+	}
+	print "\n";
+}
