@@ -437,6 +437,12 @@ void cardhist_expire(struct cardhist *h, int64_t t_ms)
 	}
 }
 
+bool cardhist_lives(const struct cardhist *h, uint32_t tenant)
+{
+	const struct past *p = past_of(h, tenant);
+	return p && p->moments[p->count - 1].series;
+}
+
 size_t cardhist_bytes(const struct cardhist *h)
 {
 	return h->bytes;

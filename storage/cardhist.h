@@ -54,6 +54,8 @@ struct cardhist_new {
 void cardhist_add(struct cardhist *h, const struct cardhist_new *n);
 /* Moments before t_ms go, of all tenants. */
 void cardhist_expire(struct cardhist *h, int64_t t_ms);
+/* Had the tenant series at its last moment? Then it gets another one when it has none any more. */
+bool cardhist_lives(const struct cardhist *h, uint32_t tenant);
 size_t cardhist_bytes(const struct cardhist *h);
 size_t cardhist_moments(const struct cardhist *h);
 

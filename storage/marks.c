@@ -5,6 +5,7 @@
 
 #include "core/base/budget.h"
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/clockwatch.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -14,6 +15,8 @@
 #define NAME     "CARDINALITY"
 #define FILE_MAX (64u << 20)
 #define NEAR_MS  (MARKS_HOUR_MS / 2)
+/* of a pause behind a round that took long */
+#define REST_MOST_NS (UINT64_C(1000000) * MARKS_HOUR_MS)
 
 enum marks_state {
 	MARKS_REST,
@@ -28,7 +31,8 @@ struct marks {
 	bool stopped, begun;
 	int64_t begun_ms;          /* wall clock, when the process began to count */
 	int64_t last_ms;           /* of the last round, by the wall clock */
-	uint64_t last_ns, took_ns; /* when it began, by the other one; 0: none. How long it took */
+	uint64_t last_ns;          /* by the other one; 0: none */
+	uint64_t real_ns, took_ns; /* when it began and how long it took, never faked */
 	/* of the round */
 	uint32_t *tenants;
 	uint32_t count, at;
@@ -145,7 +149,7 @@ static void count_next(struct marks *m)
 	if (m->stopped || m->at == m->count) {
 		mem_free(m->tenants);
 		m->tenants = NULL;
-		m->took_ns = loop_now_ns(m->st->shares[0]->loop) - m->last_ns;
+		m->took_ns = clock_real_mono_ns() - m->real_ns;
 		gauges_set(m);
 		if (m->stopped || !m->at)
 			m->state = MARKS_REST;
@@ -172,14 +176,14 @@ static int by_series(const void *x, const void *y)
 	return (a->series < b->series) - (a->series > b->series);
 }
 
-/* Those with most series. */
+/* Those with most series; and who had some, and has none now, is told so once. */
 static void tenants_choose(struct marks *m)
 {
 	uint32_t all = store_tenants(m->st), n = 0;
 	struct member *list = mem_array(NULL, (size_t)all + 1, sizeof(*list));
 	for (uint32_t i = 0; i < all; i++) {
 		uint64_t series = store_tenant_series(m->st, i);
-		if (series)
+		if (series || cardhist_lives(m->history, i))
 			list[n++] = (struct member){ .tenant = i, .series = series };
 	}
 	if (n > MARKS_TENANTS)
@@ -193,10 +197,10 @@ static void tenants_choose(struct marks *m)
 
 static bool is_due(const struct marks *m, struct clockwatch_now now)
 {
-	uint64_t passed_ns = now.mono_ns - m->last_ns;
+	uint64_t passed_ns = now.mono_ns - m->last_ns, rest_ns = m->took_ns * MARKS_SHARE;
 	if (!m->last_ns)
 		return true;
-	if (passed_ns < m->took_ns * MARKS_SHARE)
+	if (passed_ns < (rest_ns < REST_MOST_NS ? rest_ns : REST_MOST_NS))
 		return false;
 	return passed_ns >= MARKS_EVERY_MS * UINT64_C(1000000) ||
 	    num_sat_sub(now.wall_ms, m->last_ms) >= MARKS_EVERY_MS;
@@ -222,6 +226,7 @@ static void tick(struct loop_timer *t)
 	m->state = MARKS_COUNT;
 	m->last_ms = now.wall_ms;
 	m->last_ns = now.mono_ns;
+	m->real_ns = clock_real_mono_ns();
 	m->at = 0;
 	old_ones_go(m, now);
 	tenants_choose(m);

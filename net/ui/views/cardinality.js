@@ -1,0 +1,301 @@
+/*
+ * cardinality - what a tenant has most of, how it grew, what explodes and how to hold it; the last day played back; the
+ * labels and values of a metric.
+ *
+ * Parameters: kind (metrics, labels, pairs, targets), metric, label: what is looked into; q: the filter; t: the moment
+ * (Unix seconds; without: now).
+ */
+import {ask, gone} from "../lib/ask.js";
+import {copyButton, h, put, say} from "../lib/dom.js";
+import {count, percent, perSecond, short} from "../lib/figure.js";
+import {ago, printTime} from "../lib/when.js";
+import {cardplay} from "./cardplay.js";
+import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf, seriesBefore} from "./cardmodel.js";
+
+export const title = "Cardinality";
+
+const SHOWN = 50, LOOKED = 200, REFRESH_MS = 60000;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/* "up 1.2k, 12%": an arrow, a number and words for who does not see it. */
+const growthCell = (value, was, more = "") => {
+	const g = growth(value, was);
+	if (!g)
+		return h("td", {class: `k-num k-dim ${more}`}, h("span", {"aria-hidden": "true"}, "\u2013"), h("span", {class: "k-unseen"}, "not known"));
+	if (!g.way)
+		return h("td", {class: `k-num k-dim ${more}`, title: "as many as then"}, "=");
+	const loud = g.way > 0 && (g.ratio === null || g.ratio >= 0.5);
+	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: `${count(was)} then`},
+		h("span", {"aria-hidden": "true"}, g.way > 0 ? "\u25b2 " : "\u25bc "), h("span", {class: "k-unseen"}, g.way > 0 ? "up " : "down "),
+		short(Math.abs(g.by)), h("span", {class: "k-dim k-cardratio"}, g.ratio === null ? "new" : percent(Math.abs(g.ratio))));
+};
+
+const codeBlock = (text, what) => h("figure", {class: "k-code k-cardcode"}, h("figcaption", {class: "k-dim"}, what),
+	h("pre", {tabindex: "0", role: "region", "aria-label": what}, h("code", null, text)), h("div", {class: "k-copy-row"}, copyButton(() => text)));
+
+const remedy = (parts, tenant, bound) => {
+	const {card, relabel} = rulesFor(parts, tenant, bound);
+	return h("details", {class: "k-cardrule"}, h("summary", null, "Hold it by a rule"),
+		h("p", {class: "k-dim"}, "Into the file of --config, then a reload. What is stored stays; new series go by the rule."),
+		codeBlock(card, `Bounded: beyond ${count(bound)} it is held`), relabel && codeBlock(relabel, parts.label ? "Without the label, always" : "Dropped, always"));
+};
+
+export async function show(root, ctx) {
+	let kind = "metrics", metric = null, label = null, filter = "", time = null;	/* what is shown; time: ms, null: now */
+	let now = null, nowAt = 0, exploding = [], frames = [], histories = new Map(), looked = null, turn = 0;
+	const rowsByName = new Map();
+
+	const refresh = h("button", {type: "button", class: "k-button", onclick: () => load(true)}, "Refresh");
+	const facts = h("p", {class: "k-cardfacts"});
+	const alarms = h("div");
+	const error = h("p", {class: "k-error", role: "alert"});
+	const tabs = h("div", {class: "k-row", role: "group", "aria-label": "What is listed"}, Object.entries(KINDS).map(([name, k]) =>
+		h("button", {type: "button", class: "k-button", dataset: {kind: name}, onclick: () => open({kind: name})}, k.title)));
+	const search = h("input", {type: "search", placeholder: "Filter", "aria-label": "Filter by words, -word leaves out", oninput: () => {
+		filter = search.value;
+		address(true);
+		draw();
+	}});
+	const crumbs = h("nav", {class: "k-cardcrumbs", "aria-label": "Looked into"});
+	const play = cardplay({zone: ctx.settings.zone, onFrame: (i) => {
+		time = frames[i].now ? null : frames[i].time;
+		draw();
+		if (!play.playing)
+			address(true);
+	}});
+	const hint = h("p", {class: "k-dim"});
+	const head = h("tr"), body = h("tbody"), caption = h("caption", {class: "k-unseen"});
+	const table = h("table", {class: "k-table k-cardtable"}, caption, h("thead", null, head), body);
+	const none = h("p", {class: "k-dim"});
+	const rule = h("div");
+	root.append(h("section", {class: "k-view k-cardview"},
+		h("div", {class: "k-row"}, h("h1", null, title), h("span", {class: "k-cardspace"}), refresh), facts, error, alarms,
+		h("div", {class: "k-row k-cardbar-row"}, tabs, search), crumbs, play.el, hint, h("div", {class: "k-scroll"}, table), none, rule));
+
+	/* ---- address ---- */
+
+	function read(params) {
+		kind = params.get("kind") in KINDS ? params.get("kind") : "metrics";
+		metric = params.get("metric");
+		label = params.get("label");
+		filter = params.get("q") ?? "";
+		time = Number(params.get("t")) * 1000 || null;
+		search.value = filter;
+	}
+	function address(replace) {
+		const p = new URLSearchParams();
+		const set = (name, value) => value && p.set(name, value);
+		set("kind", kind === "metrics" ? "" : kind);
+		set("metric", metric);
+		set("label", label);
+		set("q", filter);
+		set("t", time === null ? "" : String(time / 1000));
+		ctx.setParams(p, {replace});
+	}
+	function open(to) {
+		play.stop();
+		({kind = kind, metric = null, label = null} = to);
+		filter = search.value = "";
+		address(false);
+		load(false);
+		say(metric ? `Metric ${metric}` : label ? `Label ${label}` : KINDS[kind].title);
+	}
+
+	/* ---- questions ---- */
+
+	const question = (path, params) => ask(`api/v1/cardinality${path}`, params, {signal: ctx.signal});
+	async function load(anew) {
+		const mine = ++turn;
+		if (anew)
+			histories = new Map();
+		error.textContent = "";
+		refresh.disabled = true;
+		try {
+			if (anew || !now) {
+				now = (await question("", {limit: 100})).data;
+				nowAt = Date.now();
+				exploding = now.explosions;
+			}
+			if (metric || label) {
+				const selector = selectorOf({metric, label: label ?? undefined});
+				const got = label ? await question("/label_values", {"label_names[]": label, selector, limit: LOOKED}) : await question("/label_names", {selector, limit: LOOKED});
+				if (mine !== turn)
+					return;
+				looked = label ? got.labels[0] : got;
+			} else {
+				if (!histories.has(kind))
+					histories.set(kind, (await question("/history", {kind, limit: SHOWN})).data);
+				if (mine !== turn)
+					return;
+				frames = framesOf(histories.get(kind), now, kind, nowAt);
+				play.set(frames, time === null ? frames.length - 1 : nearestFrame(frames, time));
+			}
+			all();
+		} catch (e) {
+			if (gone(e) || mine !== turn)
+				return;
+			error.textContent = e.message;
+			looked = {cardinality: []};
+			all();
+		} finally {
+			if (mine === turn)
+				refresh.disabled = false;
+		}
+	}
+
+	/* ---- what explodes ---- */
+
+	const spelled = (what) => what.map((w) => (Array.isArray(w) ? h("code", null, w) : w));
+	function wasOf(parts) {
+		const row = parts.label && !parts.metric ? now.labels.find((r) => r.name === parts.label) : null;
+		return row?.hourAgo ?? null;
+	}
+	function alarm(e) {
+		const {what, parts, unit} = explosionOf(e);
+		const look = parts && !parts.target && (parts.label === "__name__" ? null : parts);
+		return h("li", {class: e.now ? "k-cardnow" : null}, h("p", null, h("strong", {class: e.now ? "k-bad" : "k-dim"}, e.now ? "Now " : "Over "), spelled(what),
+			parts ? ` made ${perSecond(e.now ? e.valuesPerSecond : e.mostPerSecond)} new ${unit}` : `: ${perSecond(e.now ? e.valuesPerSecond : e.mostPerSecond)} ${unit}`,
+			`, since ${printTime(Date.parse(e.firstSeen), ctx.settings.zone, {seconds: false})} (${ago(Date.parse(e.firstSeen))})`, e.now ? "" : `, until ${ago(Date.parse(e.lastSeen))}`,
+			`, ${count(e.total)} in all`, e.examples.length ? [", like ", e.examples.map((x, i) => [i ? ", " : "", h("code", null, x)])] : null, "."),
+		parts && h("div", {class: "k-row k-carddo"}, look && h("button", {type: "button", class: "k-button", onclick: () => open({kind, ...look})}, "Look into it"), remedy(parts, ctx.settings.tenant, boundOf(wasOf(parts)))));
+	}
+	function drawAlarms() {
+		const rows = exploding.filter((e) => e.kind !== "rule").concat(exploding.filter((e) => e.kind === "rule"));
+		const few = rows.filter((e) => e.now), old = rows.filter((e) => !e.now);
+		put(alarms, rows.length ? h("section", {class: `k-card ${few.length ? "k-cardloud" : ""}`}, h("h2", null, few.length ? "What explodes" : "What exploded in the last day"), few.length ? h("ul", {class: "k-cardalarms"}, few.map(alarm)) : null,
+			old.length ? h("details", {open: !few.length && old.length < 4}, h("summary", null, `${old.length} over`), h("ul", {class: "k-cardalarms"}, old.map(alarm))) : null) : null);
+	}
+
+	/* ---- the table ---- */
+
+	const link = (text, act) => h("button", {type: "button", class: "k-cardlink", onclick: act}, text);
+	const queryLink = (parts) => {
+		const expr = `count(${selectorOf(parts)})`;
+		return h("a", {class: "k-cardquery", href: `query?g0.expr=${encodeURIComponent(expr)}&g0.tab=0&g0.range_input=1d`, title: expr, "aria-label": `Query ${expr}`}, "Query");
+	};
+	const bar = (share, text) => h("td", {class: "k-cardshare"}, h("span", {class: "k-cardtrack"}, h("span", {class: "k-cardfill", style: {width: `${Math.min(100, share * 100)}%`}})), h("span", {class: "k-num"}, text));
+
+	/* Rows that stay keep their element and move to their new place. */
+	function place(rows, make) {
+		const before = new Map();
+		const moves = !still.matches && rowsByName.size && play.playing;
+		if (moves)
+			for (const [name, tr] of rowsByName)
+				before.set(name, tr.offsetTop);
+		const widths = new Map([...rowsByName].map(([name, tr]) => [name, tr.querySelector(".k-cardfill")?.style.width]));
+		const focus = document.activeElement?.closest?.("tr")?.dataset.name;
+		rowsByName.clear();
+		put(body, rows.map((r) => {
+			const tr = make(r);
+			tr.dataset.name = r.name;
+			rowsByName.set(r.name, tr);
+			return tr;
+		}));
+		if (focus !== undefined)
+			rowsByName.get(focus)?.querySelector("button")?.focus({preventScroll: true});
+		if (!moves)
+			return;
+		for (const [name, tr] of rowsByName) {
+			const from = before.get(name), fill = tr.querySelector(".k-cardfill"), to = fill?.style.width;
+			if (from === undefined)
+				tr.animate([{opacity: 0}, {opacity: 1}], 200);
+			else if (from !== tr.offsetTop)
+				tr.animate([{transform: `translateY(${from - tr.offsetTop}px)`}, {transform: "none"}], {duration: 200, easing: "ease-out"});
+			if (fill && widths.get(name) && widths.get(name) !== to)
+				fill.animate([{width: widths.get(name)}, {width: to}], 120);
+		}
+	}
+
+	const columns = (...names) => put(head, names.filter((n) => n).map(([text, cls]) => h("th", {scope: "col", class: cls}, text || h("span", {class: "k-unseen"}, "Links"))));
+
+	function drawMoment() {
+		const at = play.at, f = frames[at], all = rowsOf(frames, at);
+		const rows = all.filter((r) => matches(r.name, filter)).slice(0, SHOWN);
+		const of = kind === "labels" ? Math.max(1, all[0]?.value ?? 1) : Math.max(1, f?.series ?? 1);
+		caption.textContent = `The largest ${KINDS[kind].title.toLowerCase()} ${!f || f.now ? "now" : `at ${printTime(f.time, ctx.settings.zone)}`}`;
+		columns(["#", "k-num"], [KINDS[kind].title.slice(0, -1)], [kind === "labels" ? "Of the largest" : "Share of series"], [KINDS[kind].unit, "k-num"], ["In an hour", "k-num"], ["In a day", "k-num k-wide"], ["", null]);
+		place(rows, (r) => {
+			const parts = partsOf(kind, r.name);
+			return h("tr", null, h("td", {class: "k-num k-dim"}, r.rank),
+				h("th", {scope: "row", class: "k-cardname"}, parts.value === undefined ? link(r.name, () => open({kind, ...parts})) : h("span", {class: "k-mono"}, r.name)),
+				bar(r.value / of, percent(r.value / of)), h("td", {class: "k-num"}, count(r.value)), growthCell(r.value, r.hour), growthCell(r.value, r.day, "k-wide"),
+				h("td", null, queryLink(parts)));
+		});
+		const below = f && !f.now && f.below ? ` What is not listed had ${count(f.below)} at most.` : "";
+		put(none, !frames.length ? "Nothing is stored yet." : rows.length ? (rows.length < all.length ? `${rows.length} of the ${all.length} largest.` : "") + below : "No name fits.");
+		const b = burst(frames);
+		put(hint, frames.length > 1 && b >= 0 && b !== at ? ["Most new series came ", link(printTime(frames[b].time, ctx.settings.zone, {seconds: false}), () => {
+			play.stop();
+			play.go(b);
+		}), `: ${count(frames[b].made)}.`] : frames.length < 2 ? "The history begins: there is a moment every five minutes." : null);
+	}
+
+	function drawLooked() {
+		const rows = (looked?.cardinality ?? []).map((r) => ({name: r.label_name ?? r.label_value, value: r.label_values_count ?? r.series_count})).filter((r) => matches(r.name, filter));
+		const most = Math.max(1, label ? looked?.series_count ?? 1 : rows[0]?.value ?? 1), all = label ? looked?.label_values_count : looked?.label_names_count;
+		caption.textContent = label ? `Values of ${label}` : `Labels of ${metric}`;
+		columns([label ? "Value" : "Label"], [label ? "Share of series" : "Of the largest"], [label ? "Series" : "Values", "k-num"], ["", null]);
+		place(rows, (r) => h("tr", null,
+			h("th", {scope: "row", class: "k-cardname"}, label ? h("span", {class: "k-mono"}, r.name || '""') : r.name === "__name__" ? h("span", {class: "k-mono"}, r.name) : link(r.name, () => open({kind, metric, label: r.name}))),
+			bar(r.value / most, percent(r.value / most)), h("td", {class: "k-num"}, count(r.value)),
+			h("td", null, queryLink(label ? {metric, label, value: r.name} : {metric, label: r.name}))));
+		put(none, rows.length ? `${count(rows.length)} of ${count(all ?? rows.length)}, of series with samples in the last 20 minutes.` : filter ? "No name fits." : "No series with samples in the last 20 minutes.");
+		put(hint);
+		const known = now?.labels.find((r) => r.name === label);
+		put(rule, remedy({metric, label: label ?? undefined}, ctx.settings.tenant, boundOf(metric ? null : known?.hourAgo ?? null)));
+	}
+
+	function draw() {
+		if (metric || label)
+			return drawLooked();
+		put(rule);
+		drawMoment();
+	}
+
+	function all() {
+		const deep = Boolean(metric || label);
+		play.el.hidden = deep || !frames.length;
+		crumbs.hidden = !deep;
+		const base = link(`All ${KINDS[kind].title.toLowerCase()}`, () => open({kind}));
+		const parts = [base, metric && (label ? link(metric, () => open({kind, metric})) : h("strong", {class: "k-mono"}, metric)), label && h("strong", {class: "k-mono"}, label)].filter((x) => x);
+		put(crumbs, parts.map((p, i) => [i ? h("span", {class: "k-dim", "aria-hidden": "true"}, " \u203a ") : null, p]), deep ? queryLink({metric, label: label ?? undefined}) : null);
+		for (const b of tabs.children)
+			b.setAttribute("aria-pressed", String(b.dataset.kind === kind && !deep));
+		ctx.setTitle(label ?? metric ?? title);
+		drawAlarms();
+		if (now) {
+			const change = (was, of) => {
+				const g = growth(now.series, was);
+				return g && h("span", {class: g.way > 0 && g.ratio >= 0.5 ? "k-warn" : "k-dim"}, ` ${g.way > 0 ? "\u25b2 " : g.way < 0 ? "\u25bc " : "= "}${g.way ? `${short(Math.abs(g.by))}${g.ratio === null ? "" : ` (${percent(Math.abs(g.ratio))})`}` : ""} in ${of}`);
+			};
+			put(facts, h("strong", null, count(now.series)), " series in memory", change(now.seriesHourAgo, "an hour"), change(now.seriesDayAgo, "a day"));
+		}
+		draw();
+	}
+
+	read(ctx.params);
+	const timer = setInterval(() => {
+		if (!document.hidden && time === null && !play.playing && !metric && !label && !root.querySelector(".k-cardrule[open]"))
+			load(true);
+	}, REFRESH_MS);
+	ctx.onSettings((settings, name) => {
+		if (name === "tenant") {
+			now = null;
+			load(true);
+		} else if (name === "zone") {
+			play.setZone(settings.zone);
+			draw();
+		}
+	});
+	await load(true);
+	return {
+		hide() {
+			clearInterval(timer);
+			play.destroy();
+		},
+		params(p) {
+			read(p);
+			load(false);
+		},
+	};
+}
