@@ -10,7 +10,7 @@
  * area), snap(time) -> time, next(time, +1 | -1) -> time, hover(time, x, y) -> {tip: nodes, dots:
  * [{x, y, color}]} or null, turn(-1 | +1), read() and describe() -> text, csv() -> text,
  * table(root), legend() -> [{name, color}]. area: {x, y, w, h, X(time), T(x)} in CSS pixels. */
-import {h, put, say} from "../lib/dom.js";
+import {copyButton, h, put, say} from "../lib/dom.js";
 import {printOffset, printTime} from "../lib/when.js";
 import {timeTicks} from "./timeticks.js";
 import {gesture} from "./gesture.js";
@@ -48,9 +48,11 @@ export function chartBox(options, parts) {
 	const outButton = button("Zoom out", "Back to the range before (double click, or -)", () => out());
 	const tableButton = button("Table", "The same numbers as a table", () => showTable(tableAt.hidden),
 		{"aria-expanded": "false"});
+	const csvButton = copyButton(() => parts.csv(), "CSV");
+	csvButton.className = "k-chart-button";
+	csvButton.title = "Copy the numbers in sight, as lines of text";
 	const bar = h("div", {class: "k-chart-bar"}, note, outButton, tableButton,
-		button("CSV", "Copy the numbers in sight, as lines of text", () => copy(parts.csv())),
-			button("PNG", "Save the picture", () => download()));
+		csvButton, button("PNG", "Save the picture", () => download()));
 	const el = h("div", {class: "k-chart"}, bar, stage, tableAt);
 	const g = picture.getContext("2d"), o = above.getContext("2d");
 	const view = {from: 0, to: 1};
@@ -302,29 +304,6 @@ export function chartBox(options, parts) {
 		tableButton.setAttribute("aria-expanded", String(open));
 		if (open) parts.table(tableAt);
 	}
-
-	async function copy(text) {
-		let done = false;
-		try {
-			await navigator.clipboard.writeText(text);
-			done = true;
-		} catch { // a page that came by plain HTTP from elsewhere
-			const t = h("textarea", {class: "k-unseen", value: text});
-			el.append(t);
-			t.select();
-			done = document.execCommand("copy");
-			t.remove();
-		}
-		told(done ? `${text.split("\n").length - 2} lines copied`
-			: "The browser does not let a page copy");
-	}
-
-	const told = text => {
-		const was = note.textContent;
-		note.textContent = text;
-		say(text);
-		setTimeout(() => note.textContent === text && (note.textContent = was), 2500);
-	};
 
 	/* A canvas with the picture on its background, and below it who is who. */
 	function png() {

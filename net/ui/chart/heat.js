@@ -68,11 +68,11 @@ export function heat(given) {
 		return Math.ceil(Math.max(32, ...box.ticks.map(t => g.measureText(t.text).width + 12)));
 	}
 
+	/* The ends of rows; the uppermost one always, and none that is too near to it. */
 	function rowTicks(height) {
-		const n = ends.length, every = Math.max(1, Math.ceil((n - 1) * 15 / height));
-		return Array.from(ends, (v, i) => ({at: i / Math.max(1, n - 1),
-			text: format(v, options.unit, 3),
-			show: i % every === 0 || i === n - 1})).filter(t => t.show);
+		const n = ends.length, room = height / Math.max(1, n - 1), every = Math.max(1, Math.ceil(14 / room));
+		return Array.from(ends, (v, i) => ({i, at: i / Math.max(1, n - 1), text: format(v, options.unit, 3)}))
+			.filter(({i}) => i === n - 1 || (i % every === 0 && (n - 1 - i) * room >= 13));
 	}
 
 	/* Powers of two or of ten, on both sides of zero. */
