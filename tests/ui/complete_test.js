@@ -144,6 +144,15 @@ test("the server that searches", async () => {
 	equal(wants(look("up |")), null, "keywords need no server");
 });
 
+test("what is sent", async () => {
+	equal(wants({ ...look("u|"), prefix: "é".repeat(200) })[0].search, "é".repeat(128), "of a prefix, what the server takes");
+	const seen = [];
+	const src = source({ ask: null, lines: async (path, params, fn) => { seen.push(params); fn({ results: [], has_more: false }); }, times: () => ({ start: 1000, end: 2000.5 + seen.length }) });
+	await src.find(wants(look("u|")));
+	await src.find(wants(look("u|")));
+	equal([seen.length, seen[0].start, seen[0].end], [1, 900, 2100], "times that are looked at, rounded so that they stay");
+});
+
 test("a list that is not whole", async () => {
 	const { asked, src } = fake(() => [{ results: [{ name: "a" }] }, { status: "success", has_more: true }]);
 	await src.find(wants(look("u|")));

@@ -16,7 +16,8 @@ export { at, call };
 
 const LIMIT = 50;
 const ALL = 10000; /* names asked at once from a server that cannot search */
-const SEARCH_MOST = 200; /* characters of a prefix that are sent */
+const SEARCH_MOST = 256; /* bytes of a prefix that the server takes */
+const TIMES_S = 300; /* what times are rounded to, so that the same question stays the same */
 const FRESH_MS = 30000;
 const CACHE_MOST = 60;
 
@@ -126,12 +127,18 @@ const known = (place) => {
 const ASKED = { expr: ["metric_names"], quoted: ["metric_names", "label_names"], label: ["label_names"], value: ["label_values"] };
 const KIND = { metric_names: "metric", label_names: "label", label_values: "value" };
 
+/* The prefix, as far as it may be sent. */
+const sent = (prefix) => {
+	const bytes = new TextEncoder().encode(prefix);
+	return bytes.length <= SEARCH_MOST ? prefix : new TextDecoder().decode(bytes.slice(0, SEARCH_MOST)).replace(/\ufffd$/, "");
+};
+
 /* The questions that the place has for the server; null: none. */
 export const wants = (place) => {
 	const what = ASKED[place.kind];
 	if (!what)
 		return null;
-	const search = place.prefix.slice(0, SEARCH_MOST);
+	const search = sent(place.prefix);
 	return what.map((w) => ({ what: w, search, matches: w === "metric_names" ? [] : place.matches, label: w === "label_values" ? place.label : "" }));
 };
 
@@ -146,18 +153,23 @@ const inPath = (name) => /^[a-zA-Z_]\w*$/.test(name) && !name.startsWith("U__") 
 	: "U__" + [...name].map((c) => c === "_" ? "__" : /[a-zA-Z0-9]/.test(c) ? c : `_${c.codePointAt(0).toString(16)}_`).join("");
 
 /*
- * ask, lines: of lib/ask.js. find(questions, signal) -> [{name, kind, type, help}]; about(name, signal) ->
+ * ask, lines: of lib/ask.js; times(): {start, end} in seconds of what is looked at, else the server's hour. find(questions, signal) -> [{name, kind, type, help}]; about(name, signal) ->
  * {type, help, unit} of a metric, or null; forget(): the cache, when another tenant may be meant.
  */
-export const source = ({ ask, lines }) => {
+export const source = ({ ask, lines, times }) => {
 	const cache = new Map();
 	const facts = new Map();
 	let searches = true;
 
+	const span = () => {
+		const t = times?.();
+		return t ? { start: Math.floor(t.start / TIMES_S) * TIMES_S, end: Math.ceil(t.end / TIMES_S) * TIMES_S } : {};
+	};
+	const idOf = (q) => JSON.stringify([q.what, q.label, q.matches, span()]);
 	const search = async (q, signal) => {
 		const items = [];
 		let more = false;
-		const params = { "search[]": q.search || undefined, "match[]": q.matches, label: q.label || undefined, case_sensitive: "false", limit: LIMIT, sort_by: q.search ? "score" : "alpha", include_metadata: q.what === "metric_names" ? "true" : undefined };
+		const params = { ...span(), "search[]": q.search || undefined, "match[]": q.matches, label: q.label || undefined, case_sensitive: "false", limit: LIMIT, sort_by: q.search ? "score" : "alpha", include_metadata: q.what === "metric_names" ? "true" : undefined };
 		await lines(`api/v1/search/${q.what}`, params, (o) => {
 			if (o.status === "error")
 				throw new Error(o.error);
@@ -169,7 +181,7 @@ export const source = ({ ask, lines }) => {
 	};
 	const list = async (q, signal) => {
 		const path = q.what === "metric_names" ? "label/__name__/values" : q.what === "label_names" ? "labels" : `label/${encodeURIComponent(inPath(q.label))}/values`;
-		const { data } = await ask(`api/v1/${path}`, { "match[]": q.matches, limit: ALL }, { signal });
+		const { data } = await ask(`api/v1/${path}`, { ...span(), "match[]": q.matches, limit: ALL }, { signal });
 		return { items: (data ?? []).map((name) => ({ name: String(name), kind: KIND[q.what] })), more: false };
 	};
 	const fetched = async (q, signal) => {
@@ -186,12 +198,12 @@ export const source = ({ ask, lines }) => {
 	};
 	/* An answer that is whole holds those to longer prefixes, too. */
 	const kept = (q) => {
-		const group = cache.get(JSON.stringify([q.what, q.label, q.matches]));
+		const group = cache.get(idOf(q));
 		const now = performance.now();
 		return group?.find((e) => now - e.time < FRESH_MS && (e.search === q.search || (!e.more && q.search.toLowerCase().includes(e.search.toLowerCase()))));
 	};
 	const keep = (q, answer) => {
-		const id = JSON.stringify([q.what, q.label, q.matches]), now = performance.now();
+		const id = idOf(q), now = performance.now();
 		const group = (cache.get(id) ?? []).filter((e) => now - e.time < FRESH_MS).slice(-10);
 		cache.delete(id);
 		cache.set(id, [...group, { ...answer, search: searches ? q.search : "", time: now }]);

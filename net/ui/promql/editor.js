@@ -1,10 +1,11 @@
 /*
  * editor - a text area for PromQL: colors, completion, brackets, errors at their place, history.
  *
- *     const ed = editor({value, label, onRun(text), onInput(text)});
+ *     const ed = editor({value, label, onRun(text), onInput(text), times()});
  *     root.append(ed.el); ed.focus();
  *     ed.setError(e)   an AskError or {message, from, to}; null: none. Editing takes it away.
  *
+ * times: {start, end} in seconds of what is looked at: names of then are suggested; without it, of the last hour.
  * value can be read and set; destroy() ends what waits. The text area is an ordinary one with invisible letters;
  * paint.js shows them in colors behind it, so selection, undo, input methods and spoken text are the browser's own.
  *
@@ -38,9 +39,9 @@ const PLAIN = /^[\w:.]*$/;
 
 let editors = 0;
 
-export const editor = ({ value = "", label = "PromQL expression", placeholder = "Expression (press Ctrl+Space for suggestions)", onRun, onInput, server = { ask, lines } }) => {
+export const editor = ({ value = "", label = "PromQL expression", placeholder = "Expression (press Ctrl+Space for suggestions)", onRun, onInput, times, server = { ask, lines } }) => {
 	const id = `k-q${++editors}`;
-	const src = source(server);
+	const src = source({ ...server, times });
 	const layer = paint();
 	const list = picklist({ onPick: (item) => take(item), describe: (item, signal) => src.about(item.name, signal) });
 	const area = h("textarea", {
