@@ -63,6 +63,10 @@ test("rank", () => {
 	equal(names("x[5|]"), ["5m", "5s", "5h", "5d", "5w", "5ms", "5y"], "units");
 	equal(names("x[1h3|]"), ["1h3m", "1h3s", "1h3ms"], "smaller units behind a unit");
 	equal(names("sum(x) |").slice(0, 2), ["by", "without"], "behind an aggregation");
+	const labels = ["__name__", "code", "job"].map((name) => ({ name, kind: "label" }));
+	const left = (marked) => choices(look(marked), labels).map((c) => c.name);
+	equal([left("up{|}"), left('up{|, code="2"}'), left("sum by (job, |) (up)"), left("sum by (|, job) (up)"), left('up{job|="x"}')],
+		[["code", "job", "__name__"], ["job", "__name__"], ["code", "__name__"], ["code", "__name__"], ["job"]], "labels that are not there yet, those of the system last");
 	equal(key({ kind: "func", name: "rate" }), "func rate", "a key");
 });
 

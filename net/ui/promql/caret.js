@@ -9,6 +9,7 @@
  *     from, to  what a candidate replaces; prefix: what stands there up to the caret, as it reads
  *     metric    name of the selector around, or null; label: of the value; matchers: texts of its other matchers
  *     matches   selectors for match[]: the series that labels and values are wanted of; [] is all
+ *     used      labels that stand there already
  *     words     keywords that may stand here ("after", and "expr" behind an operator)
  *     grouping  the labels are those of by(), on() and the like; regex, quote, open: of a value
  * }
@@ -19,7 +20,7 @@ import { tokens } from "./lexer.js";
 import { aggregations, functions } from "./words.js";
 
 const MATCHES_MOST = 8;
-const NONE = { kind: "none", from: 0, to: 0, prefix: "", metric: null, label: null, matchers: [], matches: [], words: [] };
+const NONE = { kind: "none", from: 0, to: 0, prefix: "", metric: null, label: null, matchers: [], matches: [], words: [], used: [] };
 const SIMPLE = { a: "\x07", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };
 
 /* What a string says, given without its quotes. */
@@ -172,7 +173,7 @@ const inBraces = (text, toks, caret, open, cur) => {
 	const name = open > 0 && toks[open - 1].kind === "metric" ? text.slice(toks[open - 1].from, toks[open - 1].to) : null;
 	const others = braces(text, toks, open).list.filter((m) => m.first !== first && m.text);
 	const match = selector(name, others);
-	const place = { ...NONE, metric: name ?? others.find((m) => m.label === null)?.value ?? null, matchers: others.map((m) => m.text), matches: match ? [match] : [] };
+	const place = { ...NONE, metric: name ?? others.find((m) => m.label === null)?.value ?? null, matchers: others.map((m) => m.text), matches: match ? [match] : [], used: others.map((m) => m.label) };
 	const span = (kind, from, to) => ({ ...place, kind, from, to, prefix: text.slice(from, caret) });
 	if (before === 0) {
 		if (!t)
@@ -279,7 +280,8 @@ export const at = (text, caret, all = tokens(text)) => {
 		return { ...NONE, kind: "duration", from: t ? t.from : caret, to: t ? t.to : caret, prefix: t ? text.slice(t.from, caret) : "" };
 	}
 	if (sign === "(" && open > 0 && toks[open - 1].kind === "keyword" && /^(by|without|on|ignoring|group_left|group_right)$/i.test(text.slice(toks[open - 1].from, toks[open - 1].to))) {
-		const place = { ...NONE, kind: "label", grouping: true, matches: scope(text, toks, open, stack) };
+		const close = partner(toks, open), listed = toks.slice(open + 1, close < 0 ? undefined : close).filter((l) => l !== t && l.kind === "label");
+		const place = { ...NONE, kind: "label", grouping: true, matches: scope(text, toks, open, stack), used: listed.map((l) => named(text, l)) };
 		if (t && isString(text, t))
 			return inString(text, caret, t, place);
 		if (!t && prev !== open && !is(text, toks[prev], ","))

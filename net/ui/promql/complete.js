@@ -143,7 +143,9 @@ export const wants = (place) => {
 };
 
 export const choices = (place, found, recent = []) => {
-	const remote = (found ?? []).map((f) => ({ ...f, weight: place.kind === "expr" ? 1 : 0 }));
+	/* Labels that stand there already are no use again; those of the system are a last resort. */
+	const useful = (found ?? []).filter((f) => f.kind !== "label" || f.name === place.prefix || !place.used.includes(f.name));
+	const remote = useful.map((f) => ({ ...f, weight: place.kind === "expr" || (f.kind === "label" && f.name.startsWith("__")) ? 1 : 0 }));
 	const prefix = place.kind === "duration" && !/^[a-z]/i.test(place.prefix) ? "" : place.prefix;
 	return ranked(prefix, [...known(place), ...remote], recent).slice(0, LIMIT + 20);
 };
