@@ -62,6 +62,12 @@ test("what a word is", () => {
 	equal(tokens('{a="b').at(-1), { kind: "string", from: 3, to: 5, in: "{", open: true, close: false }, "a string that is not closed");
 });
 
+test("escapes", () => {
+	const kind = (inner) => tokens(`"${inner}"`).map((t) => t.kind).join(" ");
+	equal(["\\377", "\\xfF", "\\u00e9", "\\U0010ffff", "\\n\\\\\\\""].map(kind), Array(5).fill("string"), "that the server takes");
+	equal(["\\400", "\\38", "\\xg0", "\\ud800", "\\U00110000", "\\U0000dfff", "\\q", "\\'", "\ufffd"].map(kind), Array(9).fill("bad"), "that it refuses");
+});
+
 /* Do the tokens come in order, without overlap, with white space between them only? */
 const covers = (text) => {
 	let at = 0;
