@@ -30,7 +30,8 @@ test("which series are meant", () => {
 	equal(matches('sum(a / on (x) group_left(|) b{c="d"}) + e'), ['{__name__="b",c="d"}'], "group_left(): the right side");
 	equal([look('up{job="|"}').label, look('{"up", "a.b"=~"|"}').label, look('{"up", x="|"}').metric], ["job", "a.b", "up"], "the label and the metric of a value");
 	equal(look('up{job=~"a|b').matches, ['{__name__="up"}'], "a matcher that is not whole is none");
-	equal(look('x{a=~"b' + "|" + '|c"}').prefix, "b", "an alternative of a pattern");
+	const alternative = at('x{a=~"aa|bb|cc"}', 10);
+	equal([alternative.prefix, alternative.from, alternative.to], ["b", 9, 11], "an alternative of a pattern");
 });
 
 test("the call around the caret", () => {
@@ -43,6 +44,7 @@ test("the call around the caret", () => {
 	equal(told("topk by (a) (5, |)"), ["topk", 1], "an aggregation with its clause before");
 	equal(told('label_join(x, "d", ",", "a", "b", "|'), ["label_join", 3], "the last argument again");
 	equal(told("round(x, (1 + |"), ["round", 1], "parentheses alone are no call");
+	equal(told('label_replace(round(a, 2), "|'), ["label_replace", 1], "commas of other calls do not count");
 	equal(told("(a + |"), null, "none");
 });
 

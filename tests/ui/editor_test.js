@@ -218,6 +218,9 @@ test("help and errors", async () => {
 	equal(e.area.getAttribute("aria-invalid"), "true", "screen readers are told");
 	e.type("x");
 	equal([e.note(), e.area.getAttribute("aria-invalid")], ["", null], "editing takes it away");
+	e.ed.value = "foo + bar";
+	e.ed.setError({ message: "m", from: 0, to: 3 });
+	equal([...e.ed.el.querySelectorAll(".k-q-wrong")].map((n) => n.textContent), ["foo"], "without the space behind it");
 	Object.assign(refusal, { text: "1:1: parse error: bad", position: { line: 1, column: 1 } });
 	const f = start("a) +");
 	f.type(" b");

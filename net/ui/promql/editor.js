@@ -57,7 +57,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	let place = null, found = [], asked = false; /* asked: by Ctrl+Space */
 	let asking = null, askTimer = 0, checking = null, checkTimer = 0;
 	let past = -1, draft = ""; /* which query of history is shown; what was written before */
-	let recent = keep.load("words", []);
+	let recent = [keep.load("words", [])].flat().filter((k) => typeof k === "string");
 
 	/* ---- what is shown ---- */
 
@@ -363,6 +363,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	document.addEventListener("selectionchange", onSelect);
 	const resized = new ResizeObserver(() => list.open && putList());
 	resized.observe(el);
+	box.addEventListener("scroll", () => list.open && putList());
 	draw();
 
 	return {
