@@ -127,7 +127,7 @@ export function compared(trace, plan) {
 
 function against(trace, plan) {
 	const rows = compared(trace, plan);
-	return rows.length ? h("section", null, h("h3", null, "Expected, and so it was"), table("Expected and real", "k-tr-real", heads([h("span", {class: "k-unseen"}, "Figure"), "Expected", "Real", "Real / expected"], 1),
+	return rows.length ? h("section", null, h("h3", null, "Expected, and so it was"), table("Expected and real", "k-tr-real", heads([h("span", {class: "k-unseen"}, "Figure"), "Expected", "Real", "Ratio"], 1),
 		h("tbody", null, rows.map(([t, guess, is, f]) => h("tr", null, h("th", {scope: "row"}, t), h("td", {class: "k-num"}, f(guess)), h("td", {class: "k-num"}, f(is)), h("td", {class: "k-num"}, guess ? percent(is / guess) : "")))))) : null;
 }
 
