@@ -259,21 +259,30 @@ struct loop_sums {
 	uint64_t turns[METRIC_HIST_BOUNDS + 1], busy_ns, cpu_ns, longest_ns;
 };
 
-static void loop_sum(unsigned loop, struct loop_sums *s)
+static void loop_add(struct loop_sums *s, const struct cells *c)
 {
-	*s = (struct loop_sums){ .busy_ns = 0 };
-	for (struct cells *c = __atomic_load_n(&all, __ATOMIC_ACQUIRE); c; c = c->next) {
-		if (__atomic_load_n(&c->loop, __ATOMIC_RELAXED) != loop + 1)
-			continue;
-		for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
-			s->turns[b] += __atomic_load_n(&c->v[AT_TURN + b], __ATOMIC_RELAXED);
-		s->busy_ns += __atomic_load_n(&c->v[AT_TURN + HIST_SUM], __ATOMIC_RELAXED);
-		s->cpu_ns += __atomic_load_n(&c->v[AT_TURN_CPU + HIST_SUM], __ATOMIC_RELAXED);
-		for (unsigned w = 0; w < COUNT_OF(c->longest); w++) {
-			uint64_t ns = __atomic_load_n(&c->longest[w], __ATOMIC_RELAXED);
-			s->longest_ns = ns > s->longest_ns ? ns : s->longest_ns;
-		}
+	for (unsigned b = 0; b <= METRIC_HIST_BOUNDS; b++)
+		s->turns[b] += __atomic_load_n(&c->v[AT_TURN + b], __ATOMIC_RELAXED);
+	s->busy_ns += __atomic_load_n(&c->v[AT_TURN + HIST_SUM], __ATOMIC_RELAXED);
+	s->cpu_ns += __atomic_load_n(&c->v[AT_TURN_CPU + HIST_SUM], __ATOMIC_RELAXED);
+	for (unsigned w = 0; w < COUNT_OF(c->longest); w++) {
+		uint64_t ns = __atomic_load_n(&c->longest[w], __ATOMIC_RELAXED);
+		s->longest_ns = ns > s->longest_ns ? ns : s->longest_ns;
 	}
+}
+
+/* Of all loops, in one walk over the threads. To be freed; *count may be 0. */
+static struct loop_sums *loops_sum(unsigned *count)
+{
+	struct loop_sums *sums;
+	*count = loops_count();
+	sums = mem_zalloc((*count + 1) * sizeof(*sums));
+	for (struct cells *c = __atomic_load_n(&all, __ATOMIC_ACQUIRE); c; c = c->next) {
+		unsigned loop = __atomic_load_n(&c->loop, __ATOMIC_RELAXED);
+		if (loop && loop <= *count) /* a loop may have begun meanwhile */
+			loop_add(&sums[loop - 1], c);
+	}
+	return sums;
 }
 
 static void loop_turns(unsigned loop, const struct loop_sums *s,
@@ -305,28 +314,34 @@ static void loop_turns(unsigned loop, const struct loop_sums *s,
 	fn(arg, &(struct metric_value){ .name = name, .labels = labels, .value = (double)cum });
 }
 
-/* One family of all loops; they are few, and read for each family anew. */
-static void each_loop(
-    enum loop_figure figure, void (*fn)(void *arg, const struct metric_value *v), void *arg)
+static void each_loop(enum loop_figure figure, const struct loop_sums *sums, unsigned count,
+    void (*fn)(void *arg, const struct metric_value *v), void *arg)
 {
-	unsigned loops = loops_count();
-	for (unsigned l = 0; l < loops; l++) {
-		struct loop_sums s;
+	for (unsigned l = 0; l < count; l++) {
+		const struct loop_sums *s = &sums[l];
 		char labels[32];
-		loop_sum(l, &s);
 		if (figure == LOOP_TURNS) {
-			loop_turns(l, &s, fn, arg);
+			loop_turns(l, s, fn, arg);
 			continue;
 		}
-		uint64_t ns = figure == LOOP_BUSY ? s.busy_ns
-		    : figure == LOOP_CPU          ? s.cpu_ns
-		                                  : s.longest_ns;
+		uint64_t ns = figure == LOOP_BUSY ? s->busy_ns
+		    : figure == LOOP_CPU          ? s->cpu_ns
+		                                  : s->longest_ns;
 		snprintf(labels, sizeof(labels), "loop=\"%u\"", l);
 		fn(arg,
 		    &(struct metric_value){ .name = loop_families[figure].name,
 		        .labels = labels,
 		        .value = (double)ns / 1e9 });
 	}
+}
+
+static void each_of_loops(void (*fn)(void *arg, const struct metric_value *v), void *arg)
+{
+	unsigned count;
+	struct loop_sums *sums = loops_sum(&count);
+	for (unsigned i = 0; i < COUNT_OF(loop_families); i++)
+		each_loop((enum loop_figure)i, sums, count, fn, arg);
+	mem_free(sums);
 }
 
 /* ---- the build ---- */
@@ -396,8 +411,7 @@ void metric_each(void (*fn)(void *arg, const struct metric_value *v), void *arg)
 		split_name(rows[i].name, &s);
 		each_row(&rows[i], &s, fn, arg);
 	}
-	for (unsigned i = 0; i < COUNT_OF(loop_families); i++)
-		each_loop((enum loop_figure)i, fn, arg);
+	each_of_loops(fn, arg);
 	struct metric_proc p[METRIC_PROC_MAX];
 	unsigned n = metric_proc_read(p);
 	for (unsigned i = 0; i < n; i++)
@@ -432,6 +446,19 @@ const char *metric_kind_word(enum metric_kind k)
 	return "untyped";
 }
 
+static void expose_loops(struct buf *out)
+{
+	unsigned count;
+	struct loop_sums *sums = loops_sum(&count);
+	for (unsigned i = 0; i < COUNT_OF(loop_families) && count; i++) {
+		const struct loop_family *f = &loop_families[i];
+		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name,
+		    metric_kind_word(f->kind));
+		each_loop((enum loop_figure)i, sums, count, put_value, out);
+	}
+	mem_free(sums);
+}
+
 void metric_expose(struct buf *out)
 {
 	struct split s, last = { .family = "" };
@@ -443,12 +470,7 @@ void metric_expose(struct buf *out)
 		each_row(&rows[i], &s, put_value, out);
 		last = s;
 	}
-	for (unsigned i = 0; i < COUNT_OF(loop_families) && loops_count(); i++) {
-		const struct loop_family *f = &loop_families[i];
-		buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name,
-		    metric_kind_word(f->kind));
-		each_loop((enum loop_figure)i, put_value, out);
-	}
+	expose_loops(out);
 	struct metric_proc p[METRIC_PROC_MAX];
 	unsigned n = metric_proc_read(p);
 	for (unsigned i = 0; i < n; i++) {
