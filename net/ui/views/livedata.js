@@ -238,7 +238,7 @@ export const liveData = async (signal) => {
 			const begin = performance.now();
 			const [span, more] = await Promise.all([source.look(name, fixed), fixed ? 0 : tenants.look()]);
 			if (!fixed)	/* a young server's few points take the whole width */
-				span.from = Math.max(span.from, Math.min(source.kept.first(), span.to - 60000));
+				span.from = Math.max(span.from, Math.min(source.kept.first(), span.to - 30000));
 			d.cost = {asked: span.asked + more, ms: performance.now() - begin};
 			return span;
 		},
