@@ -58,9 +58,11 @@ test("the page", async () => {
 	equal(tables[1].querySelectorAll("a").length, 2, "one that was cut leads nowhere");
 	tables[1].querySelector("[data-sort=memory]").click();
 	equal(root.querySelectorAll("table")[1].querySelector("tbody tr").lastChild.textContent, "b", "by memory");
-	equal(root.querySelector("[aria-sort]").textContent, "Memory \u2193", "which is told");
+	equal([...root.querySelectorAll("[aria-sort=descending]")].map((e) => e.textContent), ["Memory"], "which is told");
+	root.querySelector("button[data-id]").focus();
 	root.querySelector("button[data-id]").click();
 	await rest();
+	equal(document.activeElement.textContent, "Asked now", "the focus does not go with it");
 	ok(cancelled && asked.some(([m, p]) => m === "POST" && p === "api/v1/status/active_queries/00FF/cancel"), "a query is ended");
 	ok(root.textContent.includes("Nothing at the moment."), "and is gone");
 	found = [];
