@@ -47,6 +47,7 @@ const contextOf = (place, signal, ended) => ({
 		if (signal.aborted || url === location.pathname + location.search + location.hash)
 			return;
 		window.history[replace ? "replaceState" : "pushState"](null, "", url);
+		now.address = location.pathname + location.search;
 	},
 	onSettings: (fn) => ended.push(onSettings(fn)),
 	setTitle: (text) => { document.title = text ? `${text} - Kymo` : "Kymo"; },
@@ -85,7 +86,7 @@ const focusHeading = () => {
 const show = async (place, {focus}) => {
 	leave();
 	const abort = new AbortController(), ended = [];
-	const mine = now = {name: place.name, rest: place.rest, abort, ended, view: null};
+	const mine = now = {name: place.name, rest: place.rest, address: location.pathname + location.search, abort, ended, view: null};
 	markView(place.name);
 	root.replaceChildren();
 	root.setAttribute("aria-busy", "true");
@@ -124,9 +125,13 @@ export function go(path) {
 	return show(place, {focus: true});
 }
 
-/* Back and forward. */
+/* Back and forward; also told of a place inside of the page (#view), which is the browser's own matter. */
 addEventListener("popstate", () => {
 	const place = placeOf(new URL(location.href));
+	if (now?.address === location.pathname + location.search)
+		return;
+	if (now)
+		now.address = location.pathname + location.search;
 	if (place && now?.view?.params && place.name === now.name && place.rest === now.rest)
 		now.view.params(new URLSearchParams(location.search));
 	else

@@ -114,7 +114,7 @@ const signInForm = (close, why) => {
 	};
 	setTimeout(() => pick(how));
 	return h("form", {onsubmit: submit},
-		why ? h("p", {class: "k-dim"}, why) : null,
+		why ? h("p", {class: "k-dim"}, why[0].toUpperCase() + why.slice(1) + ".") : null,
 		choice("how", "With", how, [["token", "a token"], ["name", "user and password"]], pick),
 		byToken, byName, error,
 		h("p", {class: "k-dim"}, "Kept in this tab until it is closed, nowhere else."),
