@@ -100,6 +100,19 @@ test("a link", async () => {
 	equal([queries().at(-1).method, queries().at(-1).params.query], ["POST", long], "long ones go as a form");
 });
 
+test("tabs by keys", async () => {
+	const v = await open("g0.expr=up&g0.tab=1");
+	await v.idle();
+	const key = name => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true, cancelable: true}));
+	v.root.querySelector("[role=tab][aria-selected=true]").focus();
+	key("ArrowRight");
+	await v.idle();
+	equal([document.activeElement.textContent, queries().at(-1).path], ["Graph", "api/v1/query_range"], "the next one is chosen and has the focus");
+	key("ArrowLeft");
+	await v.idle();
+	equal(document.activeElement.textContent, "Table", "and back");
+});
+
 test("panels", async () => {
 	const v = await open("g0.expr=a&g0.tab=1&g1.expr=b&g1.tab=1");
 	const exprs = () => v.panels().map((_, n) => v.area(n).value);

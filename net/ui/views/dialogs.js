@@ -16,7 +16,6 @@ function chooser(title, label, fill, extra = null) {
 	const list = h("ul", {class: "k-picks"});
 	const note = h("p", {class: "k-dim", "aria-live": "polite"});
 	const field = h("input", {type: "search", "aria-label": label, placeholder: label, spellcheck: "false", autocomplete: "off"});
-	const before = document.activeElement;
 	let abort = new AbortController(), timer = 0;
 	const load = async () => {
 		abort.abort();
@@ -37,7 +36,6 @@ function chooser(title, label, fill, extra = null) {
 		abort.abort();
 		clearTimeout(timer);
 		el.remove();
-		before?.focus?.();
 	}, onkeydown: e => {
 		if (e.key === "ArrowDown") move(e, 1);
 		else if (e.key === "ArrowUp") move(e, -1);

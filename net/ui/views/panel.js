@@ -72,9 +72,10 @@ export function panel(state, host) {
 		fold.setAttribute("aria-expanded", String(!p.fold));
 		fold.setAttribute("aria-label", p.fold ? "Unfold" : "Fold");
 		fold.title = p.fold ? "Unfold" : "Fold";
-		const heat = p.tab === "heat" || ofHistograms(answer?.data, p.expr);
+		const focused = tabs.contains(document.activeElement), heat = p.tab === "heat" || ofHistograms(answer?.data, p.expr);
 		put(tabs, TABS.filter(([name]) => name !== "heat" || heat).map(([name, text]) => h("button", {type: "button", role: "tab", class: "k-tab", id: `${id}-${name}`, "aria-selected": String(p.tab === name),
 			"aria-controls": body.id, tabindex: p.tab === name ? "0" : "-1", onclick: () => choose(name)}, text)));
+		if (focused) tabs.querySelector("[aria-selected=true]").focus();
 		body.setAttribute("aria-labelledby", `${id}-${p.tab}`);
 		bar.draw();
 	}
@@ -85,7 +86,6 @@ export function panel(state, host) {
 		e.preventDefault();
 		const all = [...tabs.children], next = all[(all.findIndex(b => b.getAttribute("aria-selected") === "true") + way + all.length) % all.length];
 		choose(next.id.slice(id.length + 1));
-		tabs.querySelector("[aria-selected=true]")?.focus();
 	}
 
 	function choose(tab) {
