@@ -51,7 +51,7 @@ export function errorBox(error, p, act) {
 	const help = remedy(message, p);
 	const type = error.type ?? "";
 	return h("div", {class: "k-note k-failed", role: "alert"},
-		h("p", null, h("b", null, TYPES[type] ?? "Error"), " ", h("span", {class: "k-dim"}, [type, error.status || ""].filter(Boolean).join(" "))),
+		h("p", null, h("b", null, type === "bad_data" && !/parse error/.test(message) ? "It cannot be asked like this" : TYPES[type] ?? "Error"), " ", h("span", {class: "k-dim"}, [type, error.status || ""].filter(Boolean).join(" "))),
 		h("p", {class: "k-message"}, spoken(message)),
 		at && p.expr ? excerpt(p.expr, at) : null,
 		help.text ? h("p", {class: "k-dim"}, help.text) : null,

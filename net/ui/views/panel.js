@@ -51,7 +51,8 @@ export function panel(state, host) {
 		{text: "Duplicate", run: () => host.duplicate(me)},
 		{text: "Move up", off: host.first(me), run: () => host.move(me, -1)}, {text: "Move down", off: host.last(me), run: () => host.move(me, 1)},
 		null, {text: "Remove", run: () => host.remove(me)}]);
-	me.el = h("section", {class: "k-panel", id},
+	const heading = h("h2", {class: "k-unseen"});
+	me.el = h("section", {class: "k-panel", id}, heading,
 		h("div", {class: "k-ask"}, fold, ed.el, runButton, menu),
 		h("div", {class: "k-foldable"}, h("div", {class: "k-panelbar"}, tabs, bar.el), notes, body, status));
 
@@ -262,6 +263,11 @@ export function panel(state, host) {
 		if (whole) me.run();
 	};
 	me.focus = () => ed.focus();
+	/* What it is called among the others. */
+	me.name = text => {
+		heading.textContent = text;
+		me.el.setAttribute("aria-label", text);
+	};
 	me.destroy = () => {
 		abort?.abort();
 		asking?.abort();

@@ -117,7 +117,7 @@ export function show(root, ctx) {
 	}
 
 	function draw() {
-		panels.forEach((p, i) => p.el.setAttribute("aria-label", `Panel ${i + 1}`));
+		panels.forEach((p, i) => p.name(`Panel ${i + 1}`));
 		const every = [["", "Refresh off"], ...[...new Set([...REFRESH, ...(shared.refresh ? [printDuration(shared.refresh)] : [])])].map(s => [s, `every ${s}`])];
 		const tool = (name, text, onclick) => h("button", {type: "button", class: "k-button", onclick}, icon(name), text);
 		put(tools,
