@@ -32,6 +32,20 @@ test("range", () => {
 	at("Ranges").click();
 	[...document.querySelectorAll("[role=menuitemradio]")].find(b => b.textContent === "1y").click();
 	equal(told.p.range, 365 * 86400e3, "of the list");
+	const key = name => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true, cancelable: true}));
+	at("Ranges").focus();
+	key("ArrowDown");
+	const seen = [document.activeElement.textContent];
+	for (const name of ["ArrowUp", "End", "ArrowDown", "ArrowUp", "Home"]) {
+		key(name);
+		seen.push(document.activeElement.textContent);
+	}
+	equal(seen, ["1y", "180d", "1y", "5m", "1y", "5m"], "which has the keys of a menu");
+	key("Escape");
+	equal([document.querySelector("[role=menu]"), document.activeElement], [null, at("Ranges")], "and is shut by Escape");
+	at("Ranges").click();
+	document.body.dispatchEvent(new Event("pointerdown", {bubbles: true}));
+	equal([document.querySelector("[role=menu]"), at("Ranges").getAttribute("aria-expanded")], [null, "false"], "or a click elsewhere");
 });
 
 test("end", async () => {
@@ -54,7 +68,7 @@ test("end", async () => {
 	ok(Math.abs(p.end - (Date.now() - 3600e3)) < 2000, "relative");
 	set("soon");
 	ok(el.querySelector(".k-pop input").getAttribute("aria-invalid") === "true", "what is none is marked, and the choice stays open");
-	el.querySelector(".k-pop").dispatchEvent(new KeyboardEvent("keydown", {key: "Escape"}));
+	el.querySelector(".k-pop").dispatchEvent(new KeyboardEvent("keydown", {key: "Escape", bubbles: true}));
 	equal([el.querySelector(".k-pop"), document.activeElement], [null, el.querySelector(".k-end")], "Escape closes it, the focus goes back");
 	set("now");
 	equal(p.end, null, "now");

@@ -17,57 +17,56 @@ export function iconButton(name, label, onclick, props = {}) {
 	return h("button", {type: "button", class: "k-icon", title: label, "aria-label": label, onclick, ...props}, icon(name));
 }
 
-let closeOpen = null;
-
-/* A menu at a button. items(): [{text, on?, run, off?}] or null for a line; on marks what is chosen. Keys as menus have them. */
-export function menuButton(props, content, items) {
-	const button = h("button", {type: "button", "aria-haspopup": "menu", "aria-expanded": "false", ...props}, content);
+/* What opens below a button: fill(close) makes it. Escape, a click elsewhere and the focus elsewhere shut it; close(true)
+ * does, and the button has the focus again. */
+export function popup(button, fill) {
 	const el = h("span", {class: "k-menu"}, button);
-	let list = null;
+	let box = null;
 	const close = focus => {
-		if (!list) return;
-		list.remove();
-		list = null;
-		closeOpen = null;
+		box?.remove();
+		box = null;
 		button.setAttribute("aria-expanded", "false");
 		document.removeEventListener("pointerdown", away, true);
 		if (focus) button.focus();
 	};
 	const away = e => el.contains(e.target) || close(false);
-	const move = (way, from) => {
-		const all = [...list.querySelectorAll("button:not([disabled])")];
-		all[((from ?? all.indexOf(document.activeElement)) + way + all.length) % all.length]?.focus();
-	};
-	const key = e => {
-		const act = {Escape: () => close(true), Tab: () => close(false), ArrowDown: () => move(1), ArrowUp: () => move(-1), Home: () => move(0, 0), End: () => move(-1, 0)}[e.key];
-		if (!list || !act) return;
-		if (e.key !== "Tab") e.preventDefault();
-		e.stopPropagation();
-		act();
-	};
-	const item = i => (i === null ? h("hr", {role: "separator"}) : h("button", {
-		type: "button", role: i.on === undefined ? "menuitem" : "menuitemradio", "aria-checked": i.on === undefined ? null : String(i.on),
-		disabled: Boolean(i.off), tabindex: "-1", onclick: () => {
-			close(true);
-			i.run();
-		}}, i.text));
-	const open = () => {
-		closeOpen?.();
-		list = h("div", {role: "menu", class: "k-menulist", "aria-label": props["aria-label"] ?? button.textContent}, items().map(item));
-		el.append(list);
-		if (list.getBoundingClientRect().right > document.documentElement.clientWidth - 8) list.classList.add("k-rightward");
-		closeOpen = () => close(false);
+	button.setAttribute("aria-expanded", "false");
+	button.addEventListener("click", () => {
+		if (box) return close(true);
+		el.append(box = fill(close));
+		if (box.getBoundingClientRect().right > document.documentElement.clientWidth - 8) box.classList.add("k-rightward");
 		button.setAttribute("aria-expanded", "true");
 		document.addEventListener("pointerdown", away, true);
-		(list.querySelector("[aria-checked=true]") ?? list.querySelector("button:not([disabled])"))?.focus();
-	};
-	button.addEventListener("click", () => (list ? close(true) : open()));
-	button.addEventListener("keydown", e => {
-		if (e.key !== "ArrowDown" || list) return;
-		e.preventDefault();
-		open();
+		return (box.querySelector("[aria-checked=true], input") ?? box.querySelector("button:not([disabled])"))?.focus();
 	});
-	el.addEventListener("keydown", key);
+	el.addEventListener("keydown", e => {
+		if (e.key !== "Escape" || !box) return;
+		e.preventDefault();
+		e.stopPropagation();
+		close(true);
+	});
+	el.addEventListener("focusout", e => box && e.relatedTarget && !el.contains(e.relatedTarget) && close(false));
+	return el;
+}
+
+/* A menu at a button. items(): [{text, on?, run, off?}] or null for a line; on marks what is chosen. Keys as menus have them. */
+export function menuButton(props, content, items) {
+	const button = h("button", {type: "button", "aria-haspopup": "menu", ...props}, content);
+	const el = popup(button, close => h("div", {role: "menu", class: "k-menulist", "aria-label": props["aria-label"] ?? button.textContent},
+		items().map(i => (i === null ? h("hr", {role: "separator"}) : h("button", {
+			type: "button", role: i.on === undefined ? "menuitem" : "menuitemradio", "aria-checked": i.on?.toString(), disabled: Boolean(i.off), tabindex: "-1",
+			onclick: () => {
+				close(true);
+				i.run();
+			}}, i.text)))));
+	el.addEventListener("keydown", e => {
+		const all = [...el.querySelectorAll("[role=menu] button:not([disabled])")], at = all.indexOf(document.activeElement);
+		const to = {ArrowDown: at + 1, ArrowUp: at - 1 + all.length, Home: 0, End: -1}[e.key];
+		if (to === undefined) return;
+		e.preventDefault();
+		if (all.length) all.at(to % all.length).focus();
+		else button.click();
+	});
 	return el;
 }
 

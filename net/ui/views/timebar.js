@@ -6,7 +6,7 @@
  *   bar.draw()       the panel, its tab or the zone has changed */
 import {h} from "../lib/dom.js";
 import {parseDuration, parseTime, printDuration, printTime} from "../lib/when.js";
-import {icon, iconButton, menuButton} from "./bits.js";
+import {icon, iconButton, menuButton, popup} from "./bits.js";
 import {autoStep, isRange, longer, PRESETS, shifted, shorter} from "./steps.js";
 
 const LEAST = ["1s", "5s", "10s", "15s", "30s", "1m"];
@@ -44,52 +44,32 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 
 	/* A button that opens the choice of the end. */
 	function chooser(text) {
-		const button = h("button", {type: "button", class: "k-button k-end", "aria-haspopup": "dialog", "aria-expanded": "false", title: "End of the range, or the time of the table", onclick: () => (box ? close() : open())}, icon("clock"), text);
-		const holder = h("span", {class: "k-menu"}, button);
-		let box = null;
-		const close = () => {
-			box?.remove();
-			box = null;
-			document.removeEventListener("pointerdown", away, true);
-			button.setAttribute("aria-expanded", "false");
-			button.focus();
-		};
-		const away = e => {
-			if (!el.contains(button)) document.removeEventListener("pointerdown", away, true);
-			else if (!holder.contains(e.target)) close();
-		};
-		const choose = ms => {
-			close();
-			if (ms !== get().end) change({end: ms});
-		};
-		function open() {
+		const button = h("button", {type: "button", class: "k-button k-end", "aria-haspopup": "dialog", title: "End of the range, or the time of the table"}, icon("clock"), text);
+		return popup(button, close => {
 			const at = get().end ?? Date.now();
+			const choose = ms => {
+				close(true);
+				if (ms !== get().end) change({end: ms});
+			};
 			const typed = h("input", {type: "text", value: get().end === null ? "now" : printTime(at, zone()), spellcheck: "false", autocomplete: "off", "aria-label": "Time, Unix seconds or now-1h"});
 			const picked = h("input", {type: "datetime-local", step: "1", value: printTime(at, zone()).replace(" ", "T"), "aria-label": "Calendar", onchange: () => {
 				typed.value = picked.value.replace("T", " ");
 			}});
 			const use = e => {
 				e.preventDefault();
-				const ms = /^\s*$/.test(typed.value) ? Date.now() : parseTime(typed.value, zone());
-				typed.setAttribute("aria-invalid", String(ms === null));
-				if (ms !== null) choose(/^\s*(now)?\s*$/.test(typed.value) ? null : ms);
+				const now = /^\s*(now)?\s*$/.test(typed.value), ms = now ? null : parseTime(typed.value, zone());
+				typed.setAttribute("aria-invalid", String(!now && ms === null));
+				if (now || ms !== null) choose(ms);
 			};
 			const zones = h("span", {class: "k-joined", role: "group", "aria-label": "Zone"}, ["local", "utc"].map(z =>
 				h("button", {type: "button", class: "k-button k-toggle", "aria-pressed": String(zone() === z), onclick: () => {
+					close(true);
 					setZone(z);
-					close();
 				}}, z === "utc" ? "UTC" : "Local")));
-			box = h("div", {class: "k-pop", role: "dialog", "aria-label": "End", onkeydown: e => e.key === "Escape" && close()}, h("form", {onsubmit: use},
+			return h("div", {class: "k-pop", role: "dialog", "aria-label": "End"}, h("form", {onsubmit: use},
 				h("label", null, h("span", {class: "k-dim"}, "2026-01-31 12:00, Unix seconds, now-1h"), typed), picked,
 				h("div", {class: "k-row"}, h("button", {type: "button", class: "k-button", onclick: () => choose(null)}, "Now"), zones, h("span", {class: "k-push"}), h("button", {class: "k-button k-first"}, "Set"))));
-			holder.append(box);
-			if (box.getBoundingClientRect().right > document.documentElement.clientWidth - 8) box.classList.add("k-rightward");
-			button.setAttribute("aria-expanded", "true");
-			document.addEventListener("pointerdown", away, true);
-			typed.focus();
-			typed.select();
-		}
-		return holder;
+		});
 	}
 
 	function step() {
