@@ -8,6 +8,7 @@
 #define WINKLER      0.1
 #define WINKLER_MOST 4u
 #define BAD_RUNE     0xfffdu
+#define PART_LONG    128u
 
 static bool is_ascii(const char *s, size_t len)
 {
@@ -62,14 +63,15 @@ static void lower(const char *s, size_t len, struct buf *out)
 {
 	uint32_t rune;
 	char utf8[4];
+	size_t at = 0;
 	buf_clear(out);
-	for (size_t at = 0; at < len;) {
+	CHECK(buf_reserve(out, len + 1));
+	for (; at < len && (uint8_t)s[at] < 0x80; at++) {
 		uint8_t c = (uint8_t)s[at];
-		if (c < 0x80) {
-			buf_add_u8(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c);
-			at++;
-			continue;
-		}
+		out->data[at] = (uint8_t)(c - 'A') < 26 ? c | 0x20 : c;
+	}
+	out->len = at;
+	while (at < len) {
 		at += next_rune(s + at, len - at, &rune);
 		buf_add(out, utf8, rune_encode(rune_lower(rune), utf8));
 	}
@@ -127,10 +129,25 @@ void fuzzy_scratch_release(struct fuzzy_scratch *x)
 
 /* ---- a part of the text ---- */
 
+/* memmem, which takes longer to begin than most texts to be looked at. */
+static const char *part_of(const char *text, size_t len, const struct fuzzy_term *t)
+{
+	if (len > PART_LONG)
+		return memmem(text, len, t->s, t->len);
+	while (len >= t->len) {
+		const char *next = memchr(text, t->s[0], len - t->len + 1);
+		if (!next || !memcmp(next, t->s, t->len))
+			return next;
+		len -= (size_t)(next + 1 - text);
+		text = next + 1;
+	}
+	return NULL;
+}
+
 /* SubstringFilter.Accept */
 static bool part_score(const struct fuzzy_term *t, const char *text, size_t len, double *score)
 {
-	const char *found = memmem(text, len, t->s, t->len);
+	const char *found = part_of(text, len, t);
 	if (!found)
 		return false;
 	size_t pos = (size_t)(found - text), most = len - t->len;
@@ -262,12 +279,20 @@ static bool order_score(const struct fuzzy *f, const struct fuzzy_term *t, struc
 
 /* ---- alike ---- */
 
+static double jaro_winkler(unsigned matches, unsigned moved, unsigned same, size_t a_len, size_t b_len)
+{
+	double inv_a = 1.0 / (double)a_len, inv_b = 1.0 / (double)b_len, m = matches;
+	double jaro = (m * inv_a + m * inv_b + (m - moved * 0.5) / m) / 3.0;
+	return jaro + same * WINKLER * (1.0 - jaro);
+}
+
 /* jaroWinklerString, jaroWinklerRunes: a is not longer than b; marks: zero, for each of both */
 /* clang-format off */
 #define JARO_WINKLER(a, a_len, b, b_len, marks)							\
 	uint8_t *in_a = marks, *in_b = marks + a_len;						\
-	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0, k = 0, same = 0;			\
-	double matches = 0, moved = 0;								\
+	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0, k = 0;				\
+	unsigned same = 0;									\
+	unsigned matches = 0, moved = 0;							\
 	for (size_t i = 0; i < a_len; i++) {							\
 		size_t end = i + reach + 1 < b_len ? i + reach + 1 : b_len;			\
 		for (size_t j = i > reach ? i - reach : 0; j < end; j++) {			\
@@ -278,7 +303,7 @@ static bool order_score(const struct fuzzy *f, const struct fuzzy_term *t, struc
 			break;									\
 		}										\
 	}											\
-	if (matches == 0)									\
+	if (!matches)										\
 		return 0;									\
 	for (size_t i = 0; i < a_len; i++) {							\
 		if (!in_a[i])									\
@@ -287,11 +312,9 @@ static bool order_score(const struct fuzzy *f, const struct fuzzy_term *t, struc
 			k++;									\
 		moved += a[i] != b[k++];							\
 	}											\
-	double inv_a = 1.0 / (double)a_len, inv_b = 1.0 / (double)b_len;			\
-	double jaro = (matches * inv_a + matches * inv_b + (matches - moved * 0.5) / matches) / 3.0;\
 	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])			\
 		same++;										\
-	return jaro + (double)same * WINKLER * (1.0 - jaro);
+	return jaro_winkler(matches, moved, same, a_len, b_len);
 /* clang-format on */
 
 static double jaro_bytes(const char *a, size_t a_len, const char *b, size_t b_len, uint8_t *marks)
@@ -303,6 +326,39 @@ static double jaro_runes(
     const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len, uint8_t *marks)
 {
 	JARO_WINKLER(a, a_len, b, b_len, marks)
+}
+
+/*
+ * The same for at most 64 characters of ASCII each: where a character stands in b is a word of
+ * bits, so that the first place within reach that is not taken is found at once. Some 100 ns
+ * instead of a microsecond.
+ */
+static double jaro_short(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	uint64_t places[128], in_a = 0, in_b = 0;
+	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0;
+	for (size_t i = 0; i < a_len; i++)
+		places[(uint8_t)a[i]] = 0;
+	for (size_t j = 0; j < b_len; j++)
+		places[(uint8_t)b[j]] = 0;
+	for (size_t j = 0; j < b_len; j++)
+		places[(uint8_t)b[j]] |= UINT64_C(1) << j;
+	for (size_t i = 0; i < a_len; i++) {
+		size_t from = i > reach ? i - reach : 0, end = i + reach + 1;
+		uint64_t within = UINT64_MAX << from;
+		within &= end < 64 ? (UINT64_C(1) << end) - 1 : UINT64_MAX;
+		uint64_t found = places[(uint8_t)a[i]] & within & ~in_b;
+		in_b |= found & -found;
+		in_a |= (uint64_t)(found != 0) << i;
+	}
+	if (!in_a)
+		return 0;
+	unsigned moved = 0, same = 0, matches = (unsigned)__builtin_popcountll(in_a);
+	for (uint64_t i = in_a, j = in_b; i; i &= i - 1, j &= j - 1)
+		moved += a[__builtin_ctzll(i)] != b[__builtin_ctzll(j)];
+	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
+		same++;
+	return jaro_winkler(matches, moved, same, a_len, b_len);
 }
 
 static uint8_t *marks_of(struct fuzzy_scratch *x, size_t count)
@@ -318,7 +374,11 @@ static double alike(const struct fuzzy_term *t, struct fuzzy_scratch *x, const c
 {
 	if (!len)
 		return 0;
-	if (t->ascii && is_ascii(text, len)) {
+	bool ascii = t->ascii && is_ascii(text, len);
+	if (ascii && t->len <= 64 && len <= 64)
+		return t->len > len ? jaro_short(text, len, t->s, t->len)
+		                    : jaro_short(t->s, t->len, text, len);
+	if (ascii) {
 		uint8_t *marks = marks_of(x, t->len + len);
 		return t->len > len ? jaro_bytes(text, len, t->s, t->len, marks)
 		                    : jaro_bytes(t->s, t->len, text, len, marks);

@@ -667,6 +667,8 @@ size_t postings_values(const struct postings *p, const char *name, size_t name_l
 	size_t told = 0;
 	while (told < count) {
 		uint32_t place = n ? postings_next(p, n, within, at) : POSTINGS_NO_PAIR;
+		if (place == POSTINGS_PAUSE)
+			continue;
 		at->ended = place == POSTINGS_NO_PAIR;
 		if (at->ended)
 			break;

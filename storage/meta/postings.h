@@ -10,7 +10,7 @@
  *
  *   postings_add  see bench/micro/b_postings.c: a label that the series before had at the same
  *                 place costs a comparison and 10-20 ns for the id
- *   memory        some 45 bytes a pair, without its text; 0.1-2 bytes an id of a pair
+ *   memory        some 50 bytes a pair, without its text; 0.1-2 bytes an id of a pair
  *
  * Selecting may look at many values of a name (expressions, negations). On a loop do it in steps:
  *   s = postings_select_begin(p, matchers, count, labels);
@@ -122,6 +122,11 @@ size_t postings_values_count(
 #define POSTINGS_PATH 96u
 struct postings_cursor {
 	bool ended; /* all were told */
+	/*
+	 * Set before the first call: values that lack one of these (postings_priv.h, postings_sign)
+	 * are passed over, some 1 ns each. 0: none is
+	 */
+	uint32_t need;
 	bool _begun, _in_bag;
 	uint8_t _path_len;
 	uint32_t _serial, _left, _shape;

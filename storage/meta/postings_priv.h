@@ -26,6 +26,8 @@ size_t postings_bitmap_from(const roaring_bitmap_t *b, uint32_t from, uint32_t *
 /* ---- inside ---- */
 
 #define POSTINGS_NO_PAIR   UINT32_MAX
+#define POSTINGS_PAUSE     (UINT32_MAX - 1) /* of a cursor with `need`: so many were passed over */
+#define POSTINGS_SKIPS     16384u
 #define POSTINGS_PAGE      64u /* pairs: one bit of a word each */
 #define POSTINGS_GUESSES   24u
 #define POSTINGS_PAIRS_MAX (1u << 29)
@@ -148,6 +150,12 @@ uint32_t postings_next(const struct postings *p, const struct pname *n,
 uint32_t postings_next_count(const struct pname *n, const struct matcher *within);
 
 /*
+ * Bits for the digits and letters in a text, all of them where something is not ASCII. A text in
+ * which all characters of a word stand has all bits of the word but for what is not ASCII there.
+ */
+uint32_t postings_sign(const char *text, size_t len);
+
+/*
  * The values of a name by their texts: forks of a trie over bags of at most TREE_BAG values in no
  * order, so that those that begin with some text are a part of it. Only the first TREE_TEXT bytes
  * count; what is equal as far as that shares a bag, of any size.
@@ -163,7 +171,7 @@ void tree_free(struct postings *p, struct tree_node *t);
 uint32_t tree_count(const struct tree_node *t, const char *prefix, size_t len);
 /*
  * The next value of a cursor (fresh: all zero) among those that may begin with prefix: a bag is
- * told whole. POSTINGS_NO_PAIR: that was the last.
+ * told whole. POSTINGS_NO_PAIR: that was the last; POSTINGS_PAUSE: call again.
  */
 uint32_t tree_next(const struct postings *p, const struct tree_node *t, struct postings_cursor *c,
     const char *prefix, size_t len);

@@ -28,7 +28,7 @@ struct tree_node {
 struct bag {
 	struct tree_node node;
 	uint32_t serial, count, cap;
-	uint32_t v[];
+	uint32_t v[]; /* places, and from cap on what each may have (postings_sign) */
 };
 struct fork {
 	struct tree_node node;
@@ -67,6 +67,27 @@ static inline const struct bag *bag_in(const struct tree_node *t)
 	return (const void *)t;
 }
 
+/*
+ * Digits have bits of their own, letters 22 between them, whatever their case. What stands between
+ * words has none.
+ */
+uint32_t postings_sign(const char *text, size_t len)
+{
+	static const uint8_t letter[26] = { 10, 11, 12, 13, 14, 15, 16, 17, 18, 27, 27, 19, 20, 21,
+		22, 23, 30, 24, 25, 26, 28, 29, 31, 30, 31, 30 };
+	uint32_t sign = 0;
+	for (size_t i = 0; i < len; i++) {
+		uint8_t c = (uint8_t)text[i], low = (uint8_t)(c | 0x20);
+		if (c >= 0x80)
+			return UINT32_MAX;
+		if (c >= '0' && c <= '9')
+			sign |= UINT32_C(1) << (c - '0');
+		else if (low >= 'a' && low <= 'z')
+			sign |= UINT32_C(1) << letter[low - 'a'];
+	}
+	return sign;
+}
+
 /* What counts of the text of a value. */
 static inline const uint8_t *text_of(const struct postings *p, uint32_t place, uint32_t *len)
 {
@@ -87,7 +108,7 @@ static unsigned common(const uint8_t *a, size_t a_len, const uint8_t *b, size_t 
 
 static size_t bag_bytes(uint32_t cap)
 {
-	return sizeof(struct bag) + cap * sizeof(uint32_t);
+	return sizeof(struct bag) + (size_t)cap * 2 * sizeof(uint32_t);
 }
 
 /* Sizes are those that the heap has anyway. */
@@ -96,23 +117,28 @@ static uint32_t bag_cap(uint32_t count)
 	return (count + 1) / 4 * 4 + 2;
 }
 
-static struct bag *bag_resize(struct postings *p, struct bag *b, uint32_t cap)
+static struct bag *bag_resize(struct postings *p, struct bag *old, uint32_t cap)
 {
+	struct bag *b = mem_alloc(bag_bytes(cap));
 	p->parts.order += bag_bytes(cap) + HEAP;
-	if (b)
-		p->parts.order -= bag_bytes(b->cap) + HEAP;
-	uint32_t serial = b ? b->serial : ++p->serial, count = b ? b->count : 0;
-	b = mem_realloc(b, bag_bytes(cap));
-	*b = (struct bag){ .serial = serial, .count = count, .cap = cap };
 	p->shape++;
+	*b = (struct bag){ .serial = old ? old->serial : ++p->serial, .cap = cap };
+	if (!old)
+		return b;
+	p->parts.order -= bag_bytes(old->cap) + HEAP;
+	b->count = old->count;
+	memcpy(b->v, old->v, old->count * sizeof(*b->v));
+	memcpy(b->v + cap, old->v + old->cap, old->count * sizeof(*b->v));
+	mem_free(old);
 	return b;
 }
 
-static struct bag *bag_put(struct postings *p, struct bag *b, uint32_t place)
+static struct bag *bag_put(struct postings *p, struct bag *b, uint32_t place, uint32_t sign)
 {
 	if (!b || b->count == b->cap)
 		b = bag_resize(p, b, bag_cap(b ? b->cap + b->cap / 4 + 1 : 1));
 	pair_at(p, place)->pos = b->count & (POSTINGS_PAIRS_MAX - 1);
+	b->v[b->cap + b->count] = sign;
 	b->v[b->count++] = place;
 	return b;
 }
@@ -134,6 +160,7 @@ static struct bag *bag_take(struct postings *p, struct bag *b, uint32_t place)
 		return NULL;
 	}
 	b->v[pos] = last;
+	b->v[b->cap + pos] = b->v[b->cap + b->count];
 	pair_at(p, last)->pos = pos & (POSTINGS_PAIRS_MAX - 1);
 	return b->cap > 8 && b->count < b->cap / 2 ? bag_resize(p, b, bag_cap(b->count)) : b;
 }
@@ -209,16 +236,16 @@ static void edge_drop(struct fork *f, struct edge *e)
 }
 
 /* Of a text that begins like the fork, at its end: to the bag of this next byte. */
-static void fork_put(struct postings *p, struct fork *f, uint32_t place, const uint8_t *text,
-    uint32_t len, uint32_t at)
+static void fork_put(struct postings *p, struct fork *f, uint32_t place, uint32_t sign,
+    const uint8_t *text, uint32_t len, uint32_t at)
 {
 	f->count++;
 	if (at == len) {
-		f->end = bag_put(p, f->end, place);
+		f->end = bag_put(p, f->end, place, sign);
 		return;
 	}
 	struct edge *e = edge_make(p, f, text[at]);
-	e->to = &bag_put(p, e->to ? bag_of(e->to) : NULL, place)->node;
+	e->to = &bag_put(p, e->to ? bag_of(e->to) : NULL, place, sign)->node;
 }
 
 /* The texts of a bag begin alike up to at. They go to a fork's bags. */
@@ -234,7 +261,7 @@ static struct tree_node *bag_burst(struct postings *p, struct bag *b, uint32_t a
 	struct fork *f = fork_make(p, first + at, shared);
 	for (uint32_t i = 0; i < b->count; i++) {
 		const uint8_t *text = text_of(p, b->v[i], &len);
-		fork_put(p, f, b->v[i], text, len, at + shared);
+		fork_put(p, f, b->v[i], b->v[b->cap + i], text, len, at + shared);
 	}
 	bag_free(p, b);
 	return &f->node;
@@ -259,7 +286,9 @@ void tree_add(struct postings *p, struct pname *n, uint32_t place)
 {
 	struct tree_node **where = &n->tree;
 	uint32_t len, at = 0;
-	const uint8_t *text = text_of(p, place, &len);
+	const uint8_t *text = (const uint8_t *)pair_value(pair_at(p, place), &len);
+	uint32_t sign = postings_sign((const char *)text, len);
+	len = len < TREE_TEXT ? len : TREE_TEXT;
 	while (*where && (*where)->is_fork) {
 		struct fork *f = fork_of(*where);
 		unsigned shared = common(text + at, len - at, f->prefix, f->len);
@@ -270,14 +299,14 @@ void tree_add(struct postings *p, struct pname *n, uint32_t place)
 		at += shared;
 		struct edge *e = at < len ? edge_find(f, text[at]) : NULL;
 		if (!e) {
-			fork_put(p, f, place, text, len, at);
+			fork_put(p, f, place, sign, text, len, at);
 			return;
 		}
 		f->count++;
 		where = &e->to;
 		at++;
 	}
-	struct bag *b = bag_put(p, *where ? bag_of(*where) : NULL, place);
+	struct bag *b = bag_put(p, *where ? bag_of(*where) : NULL, place, sign);
 	*where = b->count > TREE_BAG ? bag_burst(p, b, at) : &b->node;
 }
 
@@ -288,7 +317,7 @@ static struct bag *bag_gather(
 		struct bag *b = bag_of(t);
 		for (uint32_t i = 0; i < b->count; i++)
 			if (b->v[i] != without)
-				to = bag_put(p, to, b->v[i]);
+				to = bag_put(p, to, b->v[i], b->v[b->cap + i]);
 		bag_free(p, b);
 		return to;
 	}
@@ -458,16 +487,21 @@ static void cursor_take(const struct postings *p, struct postings_cursor *c, con
 	c->_bag = b;
 }
 
+static inline bool may_have(const struct bag *b, uint32_t i, uint32_t need)
+{
+	return (b->v[b->cap + i] & need) == need;
+}
+
 /*
  * Texts lie all over the heap: the lines of those to come are fetched ahead. (A call of a function
  * that only prefetches is left out by gcc as one without an effect, unless it is inlined early.)
  */
 static inline __attribute__((always_inline)) void look_ahead(
-    const struct postings *p, const struct bag *b, uint32_t left)
+    const struct postings *p, const struct bag *b, uint32_t left, uint32_t need)
 {
-	if (left >= PAIRS_AHEAD)
+	if (left >= PAIRS_AHEAD && may_have(b, left - PAIRS_AHEAD, need))
 		__builtin_prefetch(pair_at(p, b->v[left - PAIRS_AHEAD]));
-	if (left < TEXTS_AHEAD)
+	if (left < TEXTS_AHEAD || !may_have(b, left - TEXTS_AHEAD, need))
 		return;
 	const uint8_t *label = pair_at(p, b->v[left - TEXTS_AHEAD])->label;
 	__builtin_prefetch(label);
@@ -477,6 +511,7 @@ static inline __attribute__((always_inline)) void look_ahead(
 uint32_t tree_next(const struct postings *p, const struct tree_node *t, struct postings_cursor *c,
     const char *prefix, size_t len)
 {
+	uint32_t skipped = 0;
 	len = len < TREE_TEXT ? len : TREE_TEXT;
 	for (;;) {
 		if (!c->_in_bag || c->_shape != p->shape) {
@@ -489,10 +524,14 @@ uint32_t tree_next(const struct postings *p, const struct tree_node *t, struct p
 		const struct bag *b = c->_bag;
 		if (c->_left > b->count)
 			c->_left = b->count;
-		if (c->_left) {
-			look_ahead(p, b, --c->_left);
-			return b->v[c->_left];
+		while (c->_left) {
+			look_ahead(p, b, --c->_left, c->need);
+			if (may_have(b, c->_left, c->need))
+				return b->v[c->_left];
+			skipped++;
 		}
 		c->_in_bag = false;
+		if (skipped >= POSTINGS_SKIPS)
+			return POSTINGS_PAUSE;
 	}
 }

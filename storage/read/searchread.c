@@ -18,6 +18,7 @@
 
 /* In units of work (5 ns). */
 #define WORK_VALUE  6u
+#define WORK_LACKS  3u /* one of many that mostly lack what is needed */
 #define WORK_ID     4u
 #define WORK_SERIES 60u
 #define WORK_LABEL  4u
@@ -65,6 +66,7 @@ struct search {
 	bool all;
 	struct pick pick;
 	struct fuzzy_scratch scratch;
+	uint32_t need;   /* what a text must have to fit (postings_sign) */
 	size_t prefixes; /* so many beginnings are walked before all: of what may score 1 */
 	struct unitread units;
 	struct value_walk walk;
@@ -259,8 +261,11 @@ static bool values_step(struct search *s)
 			return true;
 		if (w->in_value)
 			continue;
+		w->at.need = s->need;
 		uint32_t place = tree_next(p, n->tree, &w->at, prefix, len);
-		if (place == POSTINGS_NO_PAIR || !bag_matters(s, len))
+		if (place == POSTINGS_PAUSE)
+			s->units.work += POSTINGS_SKIPS / 4;
+		else if (place == POSTINGS_NO_PAIR || !bag_matters(s, len))
 			prefix_next(w);
 		else
 			value_take(s, pair_at(p, place));
@@ -396,7 +401,8 @@ static uint64_t name_cost(const struct search *s, const struct pname *n)
 		values += tree_count(n->tree, prefix, len);
 	if (!fuzzy_is_prefix(&s->fuzzy) || values > n->count)
 		values = n->count;
-	return values * 2 * WORK_VALUE + n->series * values / all * WORK_ID;
+	return values * (s->need ? WORK_LACKS : 2 * WORK_VALUE) +
+	    n->series * values / all * (s->need ? 1 : WORK_ID);
 }
 
 /* What is walked, or else the series one by one. */
@@ -748,6 +754,22 @@ static bool labels_get(void *arg, uint32_t id, struct labels *out)
 	return true;
 }
 
+/*
+ * What all terms have that are to stand in a text, as far as it is ASCII: of other characters a
+ * text has all bits, the term none.
+ */
+static uint32_t need_of(const struct fuzzy *f)
+{
+	uint32_t need = f->count ? UINT32_MAX : 0;
+	if (f->alg == FUZZY_JARO_WINKLER && f->threshold > 0)
+		return 0; /* what is alike may lack something */
+	for (size_t i = 0; i < f->count; i++) {
+		const struct fuzzy_term *t = &f->terms[i];
+		need &= t->ascii ? postings_sign(t->s, t->len) : 0;
+	}
+	return need;
+}
+
 /* The worker may look while the cursor is closed, and its query gone. */
 static enum err query_copy(struct search *s)
 {
@@ -765,6 +787,7 @@ static enum err query_copy(struct search *s)
 		s->matchers_count += !e;
 	}
 	fuzzy_copy(&s->fuzzy, &s->arena, q->find->fuzzy);
+	s->need = need_of(&s->fuzzy);
 	bool first = q->find->order == PICK_SCORE || fuzzy_is_prefix(&s->fuzzy);
 	for (size_t len; first && fuzzy_prefix(&s->fuzzy, s->prefixes, &len);)
 		s->prefixes++;

@@ -206,6 +206,41 @@ static bool count_name(void *arg, const struct postings_name *n)
 	return true;
 }
 
+struct needing {
+	uint32_t need;
+	unsigned fit, all, lacking; /* lacking: told though they lack something */
+};
+
+static bool count_needed(void *arg, const struct postings_value *v)
+{
+	struct needing *n = arg;
+	bool has = (postings_sign(v->value, v->value_len) & n->need) == n->need;
+	n->all++;
+	n->fit += has;
+	n->lacking += !has;
+	return true;
+}
+
+/* What has all that is needed is told, and nothing else; the bits followed their values about. */
+static void test_need(struct postings *p)
+{
+	unsigned wrong = 0, some = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		char word[3] = { "0123456789"[i], 'P', i % 2 ? '1' : '-' };
+		struct needing all = { .need = postings_sign(word, sizeof(word)) }, told = all;
+		struct postings_cursor at = { 0 };
+		postings_values(p, "pod", 3, NULL, &at, SIZE_MAX, count_needed, &all);
+		at = (struct postings_cursor){ .need = all.need };
+		postings_values(p, "pod", 3, NULL, &at, SIZE_MAX, count_needed, &told);
+		wrong += !at.ended || told.lacking || told.all != all.fit;
+		some += all.fit && all.fit < all.all;
+	}
+	tap_ok(!wrong && some > 5, "values that lack a character are passed over, no others");
+	tap_ok(postings_sign("Pod-1", 5) == postings_sign("poD:1", 5) &&
+	        postings_sign("\xc3\xa9", 2) == UINT32_MAX && !postings_sign("_-./", 4),
+	    "case and what stands between words do not count, what is not ASCII may be anything");
+}
+
 static bool at_once(void *arg)
 {
 	unsigned *calls = arg;
@@ -374,6 +409,7 @@ int main(void)
 	tap_is_u64(s.names, 4, "four names, and their figures agree with their values");
 	tap_is_u64(s.values, postings_pairs(p), "the values of all names are the pairs");
 	test_engine(p);
+	test_need(p);
 	test_few(p);
 	test_names(p);
 	test_seeds();
