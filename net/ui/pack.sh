@@ -17,10 +17,10 @@ type_of() {
 	*) echo "pack.sh: what is $1?" >&2; exit 1 ;;
 	esac
 }
-# Scripts without comments and blanks (squeeze.awk), a quarter of what is sent; styles without comments that begin or end lines.
+# Scripts and styles without comments and blanks.
 plain() {
 	case $1 in
-	*.js) awk -f "$here/squeeze.awk" "$1" ;;
+	*.js) perl "$here/script.pl" - <"$1" ;;
 	*.css) awk '
 		inside { if (i = index($0, "*/")) { inside = 0; $0 = substr($0, i + 2) } else $0 = "" }
 		{ sub(/^[ \t]+/, "") }
@@ -32,66 +32,6 @@ plain() {
 		{ sub(/[ \t]+\/\* [^*]*\*\/[ \t]*$/, ""); sub(/ \{$/, "{"); gsub(/; /, ";"); print }' "$1" ;;
 	*) cat "$1" ;;
 	esac
-}
-# All modules in one, app.js: so they pack better by a seventh, and come at once. Each is a function that runs when it is
-# first used and gives what the module exports. What modules may be written like is little: imports of names, on a line
-# each, exports of const, function and class where they are declared, no await outside of functions; else it ends here.
-script() {
-	echo 'const modules={},used={},use=(name)=>used[name]??=modules[name](),'
-	echo 'find=async(to,from)=>use(new URL(to,`x:/${from}`).pathname.slice(1));'
-	for f do
-		case $f in
-		theme.js) ;; # a script of its own: it runs before anything is painted
-		*.js)
-			if grep -E '^(for )?await ' "$dir/$f" >&2; then
-				echo "pack.sh: $f: an await outside of functions" >&2
-				exit 1
-			fi
-			plain "$dir/$f" | awk -v name="$f" '
-			function fail(why) { print "pack.sh: " name ": " why ": " $0 >"/dev/stderr"; bad = 1; exit 1 }
-			function path(to,   n, m, i, from, parts, out) {
-				m = split(name, out, "/") - 1
-				n = split(to, parts, "/")
-				for (i = 1; i <= n; i++)
-					if (parts[i] == "..") m--
-					else if (parts[i] != ".") out[++m] = parts[i]
-				to = out[1]
-				for (i = 2; i <= m; i++) to = to "/" out[i]
-				return to
-			}
-			BEGIN { print "modules[\"" name "\"]=()=>{" }
-			/^[ \t]*$/ { next }
-			/^import[{* ]/ {
-				if (!match($0, /"\.[^"]*"/)) fail("an import that is not understood")
-				to = "=use(\"" path(substr($0, RSTART + 1, RLENGTH - 2)) "\");"
-				if ($0 ~ /^import\{[^}]*\}from"[^"]*";$/) {
-					sub(/^import/, "const"); sub(/from".*/, to); gsub(/ as /, ":")
-				} else if ($0 ~ /^import\*as [A-Za-z0-9_]+ from"[^"]*";$/) {
-					sub(/^import\*as /, "const "); sub(/ from".*/, to)
-				} else fail("an import that is not understood")
-				print; next
-			}
-			/^export[{ ]/ {
-				if ($0 ~ /^export\{[^}]*\};$/) {
-					sub(/^export\{/, ""); sub(/\};$/, ""); names = names "," $0; next
-				}
-				if ($0 !~ /^export (const|function|async function|class) [A-Za-z0-9_]+/) fail("an export that is not understood")
-				sub(/^export /, "")
-				n = $0; sub(/^(const|async function|function|class) /, "", n); match(n, /^[A-Za-z0-9_]+/)
-				names = names "," substr(n, 1, RLENGTH)
-			}
-			{
-				gsub(/import\.meta\.url/, "new URL(\"" name "\",import.meta.url).href")
-				while (match($0, /[^A-Za-z0-9_.]import\([^()]*\)/)) {
-					call = substr($0, RSTART + 8, RLENGTH - 9)
-					$0 = substr($0, 1, RSTART) "find(" call ",\"" name "\")" substr($0, RSTART + RLENGTH)
-				}
-				print
-			}
-			END { if (!bad) print "return{" substr(names, 2) "}};" }' || exit 1 ;;
-		esac
-	done
-	echo 'use("app.js");'
 }
 case $dir in
 plain) plain "$out"; exit ;;

@@ -1,14 +1,16 @@
 #!/usr/bin/perl
 # All modules of the page as one script, small: perl script.pl DIR FILE... writes it to stdout.
 #
-# Each module becomes a function that runs when it is first used and gives what the module exports; app.js is used at the
-# end. Comments and needless blanks are left out, and names that modules declare become short ones: a name has the same
-# short one wherever it stands for a variable, so scopes do not matter; names of properties stay. Names of the browser's
-# own (@known) stay, too, wherever they are declared.
+# The modules stand one behind the other, those that are needed before those that need them, in one scope: what a module
+# declares for itself or for others gets a name of its own, and imports become the name of what they mean. A module of views/
+# is found by its name, as import() would. Comments and needless blanks are left out, and names of variables become short: inside
+# a module a name has the same short one wherever it stands for a variable, so scopes need not be known; names of properties
+# stay, and so do the browser's own (@known) where a module does not declare them for itself.
+# script.pl - reads one script from stdin, and writes it without comments and blanks, names as they are.
 #
-# What modules may be written like is what this understands, else it ends with an error: imports of names or of all ("* as")
-# on a line each, exports where something is declared or as a list, no default export, no await outside of functions, a
-# semicolon behind each statement, no label.
+# What modules may be written like is what this understands, else it ends with an error: imports of names on a line each,
+# exports where something is declared or as a list, no default export, no await outside of functions, no label, names
+# of plain letters, a semicolon behind each statement.
 use strict;
 use warnings;
 
@@ -82,41 +84,52 @@ sub path {
 	return join "/", @at;
 }
 
-# The module's text as a function.
-sub wrapped {
+# A module: {name, text, imports => {name here => [module, name there]}, exports => {name for others => name here}}
+sub module {
 	my ($name) = @_;
+	local $_;
 	open my $in, "<:encoding(UTF-8)", "$dir/$name" or fail($name, $!);
-	my (@exports, @lines);
+	my $m = {name => $name, imports => {}, exports => {}, needs => []};
+	my $text = "";
 	while (<$in>) {
 		if (/^import /) {
-			/^import (?:\* as (\w+)|\{([^}]*)\}) from "(\.[^"]+)";\s*$/ or fail($name, "an import that is not understood: $_");
-			my ($names, $from) = (defined $1 ? $1 : "{$2}", $3);
-			$names =~ s/ as /: /g;
-			$_ = "const $names = use(\"" . path($name, $from) . "\");\n";
-		} elsif (/^export /) {
-			if (/^export \{([^}]*)\};\s*$/) { push @exports, map { s/ //gr } split /,/, $1; $_ = "\n" }
-			elsif (s/^export ((?:const|async function\*?|function\*?|class) (\w+))/$1/) { push @exports, $2 }
+			/^import \{([^}]*)\} from "(\.[^"]+)";\s*$/ or fail($name, "an import that is not understood: $_");
+			my ($names, $from) = ($1, path($name, $2));
+			push @{$m->{needs}}, $from;
+			for (split /,/, $names) {
+				/^\s*(\w+)(?: as (\w+))?\s*$/ or fail($name, "an import that is not understood: $_");
+				$m->{imports}{$2 // $1} = [$from, $1];
+			}
+			next;
+		}
+		if (/^export /) {
+			if (/^export \{([^}]*)\};\s*$/) { $m->{exports}{s/ //gr} = s/ //gr for split /,/, $1; next }
+			if (s/^export ((?:const|async function\*?|function\*?|class) (\w+))/$1/) { $m->{exports}{$2} = $2 }
 			else { fail($name, "an export that is not understood: $_") }
-		} elsif (/^(await|for await) /) { fail($name, "an await outside of functions") }
-		s/import\.meta\.url/at("$name")/g;
-		s/(?<![\w.])import\(([^()]*)\)/find("$name", $1)/g;
-		push @lines, $_;
+		}
+		/^(await|for await) / and fail($name, "an await outside of functions");
+		s/import\.meta\.url/new URL("$name", import.meta.url).href/g;
+		s/(?<![\w.])import\(([^()]*)\)/views[new URL($1, "x:\/$name").pathname.slice(1)]/g;
+		$text .= $_;
 	}
-	return "modules[\"$name\"] = () => {\n" . join("", @lines) . "return {" . join(", ", @exports) . "};\n};\n";
+	$m->{text} = $text;
+	return $m;
 }
 
 # What each sign that is a word is: [1] of roles: "key" (of an object, a property), "short" (key and variable in one), "var".
 sub roles {
 	my ($t) = @_;
-	my (@stack, @roles, %declared);
+	my (@stack, @roles, %declared, %top);
 	my $is = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "p" && $t->[$i][1] eq $text };
 	my $word = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "id" && $t->[$i][1] eq $text };
 	my $binds = sub {	# words of a pattern or of parameters from i to j that become variables
-		my ($i, $j) = @_;
+		my ($i, $j, $outside) = @_;
 		for my $k ($i .. $j) {
 			next unless $t->[$k][0] eq "id";
 			my ($p, $n) = ($t->[$k - 1][1], $t->[$k + 1][1]);
-			$declared{$t->[$k][1]} = 1 if $p =~ /^([({\[,:]|\.\.\.)$/ && $n =~ /^[,)}\]=]$/;
+			next unless $p =~ /^([({\[,:]|\.\.\.)$/ && $n =~ /^[,)}\]=]$/;
+			$declared{$t->[$k][1]} = 1;
+			$top{$t->[$k][1]} = 1 if $outside;
 		}
 	};
 	my %close;
@@ -177,6 +190,7 @@ sub roles {
 			else { $roles[$i] = "var" }
 			if ($roles[$i] eq "var" && $p->[0] eq "id" && $p->[1] =~ /^(const|let|var|function|class)$/ || $p->[1] eq "*" && $word->($i - 2, "function")) {
 				$declared{$text} = 1;
+				$top{$text} = 1 if !@stack;
 			}
 		}
 		# const a = 1, b = 2; const {c} = d
@@ -184,83 +198,145 @@ sub roles {
 			for (my $k = $i + 1; $k < @$t; $k++) {
 				my $s = $t->[$k];
 				my $starts = $k == $i + 1 || $t->[$k - 1][0] eq "p" && $t->[$k - 1][1] eq ",";
-				if ($starts && $s->[0] eq "id") { $declared{$s->[1]} = 1 }
-				elsif ($starts && $s->[0] eq "p" && $s->[1] =~ /^[{\[]$/) { $binds->($k + 1, $close{$k} - 1) }
+				if ($starts && $s->[0] eq "id") { $declared{$s->[1]} = 1; $top{$s->[1]} = 1 if !@stack }
+				elsif ($starts && $s->[0] eq "p" && $s->[1] =~ /^[{\[]$/) { $binds->($k + 1, $close{$k} - 1, !@stack) }
 				last if $s->[0] eq "p" && $s->[1] =~ /^[;)}\]]$/ || $s->[0] eq "id" && $s->[1] =~ /^(of|in)$/ && $s->[1] ne "";
 				$k = $close{$k} if exists $close{$k} && $s->[0] eq "p";
 				$k = $close{$k} if $s->[0] eq "tmpl" && exists $close{$k};
 			}
 		}
 	}
-	return (\@roles, \%declared);
+	return (\@roles, \%declared, \%top);
 }
 
-my $head = "const modules = {}, used = {};\nconst use = (name) => used[name] ??= modules[name]();\n" .
-	"const at = (name) => new URL(name, import.meta.url).href;\n" .
-	"const find = async (from, to) => use(new URL(to, `x:/\${from}`).pathname.slice(1));\n";
-my @outside = qw(modules used use at find);
-# theme.js is a script of its own: it runs before anything is painted.
-my @parts = ($head, map({ wrapped($_) } grep { /\.js$/ && $_ ne "theme.js" } @ARGV), "use(\"app.js\");\n");
-
-# [tokens, roles, how often each name of its own stands there, names that stay]
-my @modules;
-my %everywhere;
-for my $text (@parts) {
-	my $t = tokens("a module", $text);
-	my ($roles, $declared) = roles($t);
-	my (%count, %taken);
-	for my $i (0 .. $#$t) {
-		next unless ($roles->[$i] // "") =~ /^(var|short)$/;
-		my $name = $t->[$i][1];
-		if ($declared->{$name} && !$known{$name} && !grep { $_ eq $name } @outside) { $count{$name}++; $everywhere{$name}++ }
-		else { $taken{$name} = 1 }
-	}
-	push @modules, [$t, $roles, \%count, \%taken];
-}
-# Names that stand in many modules have the same letter in all: then they pack better.
-my @letters = ("a" .. "z", "A" .. "Z", "_", "\$");
-my %common;
-my @common = (sort { $everywhere{$b} <=> $everywhere{$a} || $a cmp $b } keys %everywhere)[0 .. $#letters];
-@common{@common} = @letters[0 .. $#common];
-
-# Short names for one module: name => short.
-sub short_names {
-	my ($count, $taken) = @_;
-	my (%short, %gone);
-	for (grep { exists $common{$_} } keys %$count) { $short{$_} = $common{$_}; $gone{$common{$_}} = 1 }
-	my $next = 0;
-	for my $name (sort { $count->{$b} <=> $count->{$a} || $a cmp $b } grep { !exists $short{$_} } keys %$count) {
-		my $new;
-		do {
-			my $n = $next++;
-			$new = $letters[$n % 54];
-			$n = int($n / 54);
-			while ($n) { $n--; $new .= ("a" .. "z", "A" .. "Z", 0 .. 9, "_", "\$")[$n % 64]; $n = int($n / 64) }
-		} while $keyword{$new} || $known{$new} || $taken->{$new} || $gone{$new};
-		$short{$name} = $new;
-	}
-	return \%short;
-}
-
-binmode STDOUT, ":encoding(UTF-8)";
-for (@modules) {
-	my ($t, $roles, $count, $taken) = @$_;
-	my $short = short_names($count, $taken);
+# Prints the tokens with the names of %short for variables, without needless blanks, semicolons before a brace that closes,
+# commas behind the last of a list, brackets around the only parameter of an arrow function.
+sub give {
+	my ($t, $roles, $short) = @_;
 	my $last = ["p", ";"];
+	my $sign_at = sub { my ($i) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "p" ? $t->[$i][1] : "" };
+	my (%left_out, @open, %head);	# head: the bracket that ends what an if, for or while begins with
 	for my $i (0 .. $#$t) {
+		if ($sign_at->($i) eq "(") { push @open, $i }
+		elsif ($sign_at->($i) eq ")") { my $o = pop @open; $head{$i} = 1 if $o && $t->[$o - 1][1] =~ /^(if|for|while)$/ }
+		my ($a, $b) = ($sign_at->($i), $sign_at->($i + 1));
+		$left_out{$i} = 1 if $a eq ";" && $b eq "}" && !$head{$i - 1} || $a eq "," && $b =~ /^[)}\]]$/ && $sign_at->($i - 1) !~ /^[,\[]$/;
+		if ($a eq "(" && $i + 3 < @$t && $t->[$i + 1][0] eq "id" && $sign_at->($i + 2) eq ")" && $sign_at->($i + 3) eq "=>") {
+			@left_out{$i, $i + 2} = (1, 1);
+		}
+	}
+	for my $i (0 .. $#$t) {
+		next if $left_out{$i};
 		my ($kind, $sign, $break) = @{$t->[$i]};
 		my $role = $roles->[$i] // "";
-		my $new = exists $short->{$sign} ? $short->{$sign} : $sign;
+		my $new = $short && $short->{$sign} // $sign;
 		if ($role eq "var") { $sign = $new }
+		elsif ($sign eq "const" && $short) { $sign = "let" }
 		elsif ($role eq "short" && $new ne $sign) { $sign = "$sign:$new" }
-		my $joins = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/	# return/x/, 1 in
+		my $joins = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/ && !($kind eq "re" && $last->[0] eq "id")	# 1 in, /x/ in
 			|| $kind eq "p" && $last->[0] eq "p" && $last->[1] =~ /[-+]$/ && $sign =~ /^[-+]/	# a - -b
-			|| $kind eq "p" && $last->[0] eq "num" && $sign =~ /^\./	# 1 .toFixed()
-			|| $kind eq "str" && 0;
+			|| $kind eq "p" && $last->[0] eq "num" && $sign =~ /^\./;	# 1 .toFixed()
 		# Where a line ends without a semicolon the language may see one.
-		my $line = $break && !($last->[0] eq "p" && $last->[1] =~ /^([;{,(\[=:?&|+*<]|=>|&&|\|\||\?\?)$/) && !($kind eq "p" && $sign =~ /^([;},)\].:?]|&&|\|\||\?\?|\?\.)$/);
+		my $line = $break && !($last->[0] eq "p" && $last->[1] =~ /^([;{,(\[=:?&|+*<]|=>|&&|\|\||\?\?)$/) &&
+			!($kind eq "p" && $sign =~ /^([;},)\].:?]|&&|\|\||\?\?|\?\.)$/) && !($last->[0] eq "p" && $last->[1] eq ")" && $kind eq "id" && $sign eq "return");
 		print $line ? "\n" : $joins ? " " : "", $sign;
 		$last = [$kind, $sign];
 	}
 	print "\n";
 }
+
+binmode STDOUT, ":encoding(UTF-8)";
+if ($dir eq "-") {
+	binmode STDIN, ":encoding(UTF-8)";
+	local $/;
+	give(tokens("stdin", scalar <STDIN>), [], undef);
+	exit;
+}
+
+# theme.js is a script of its own: it runs before anything is painted.
+my %modules = map { $_ => module($_) } grep { /\.js$/ && $_ ne "theme.js" } @ARGV;
+my (@order, %seen);
+sub visit {
+	my ($name, $by) = @_;
+	my $m = $modules{$name} or fail($by, "$name is not there");
+	return if $seen{$name}++;
+	visit($_, $name) for @{$m->{needs}};
+	push @order, $m;
+}
+visit($_, "the list") for sort grep { $_ ne "app.js" } keys %modules;
+# Views are found by their names, behind all others and before app.js, which asks for them.
+my @views = map { $_->{name} } grep { $_->{name} =~ m{^views/} && $_->{exports}{show} } @order;
+push @order, {name => "", imports => {map { ("show$_" => [$views[$_], "show"], "title$_" => [$views[$_], "title"]) } 0 .. $#views}, exports => {views => "views"},
+	text => "const views = {" . join(", ", map { "\"$views[$_]\": {title: title$_, show: show$_}" } 0 .. $#views) . "};\n"};
+$modules{""} = $order[-1];
+$modules{"app.js"}{imports}{views} = ["", "views"];
+visit("app.js", "the list");
+
+# What a name of the outermost scope of a module means: module and name where it is declared.
+sub meaning {
+	my ($m, $name, $by) = @_;
+	my $from = $m->{imports}{$name} or return "$m->{name} $name";
+	my $there = $modules{$from->[0]};
+	exists $there->{exports}{$from->[1]} or fail($m->{name}, "$from->[0] exports no $from->[1]");
+	return meaning($there, $there->{exports}{$from->[1]});
+}
+
+my (%uses, %everywhere, %taken);
+for my $m (@order) {
+	my $t = $m->{tokens} = tokens($m->{name}, $m->{text});
+	my ($roles, $declared, $top) = roles($t);
+	$m->{roles} = $roles;
+	for my $name (keys %{$m->{exports}}) {
+		$top->{$m->{exports}{$name}} || $m->{imports}{$m->{exports}{$name}} or fail($m->{name}, "exports $name, which is not there");
+	}
+	for my $i (0 .. $#$t) {
+		next unless ($roles->[$i] // "") =~ /^(var|short)$/;
+		my $name = $t->[$i][1];
+		if ($top->{$name} || $m->{imports}{$name}) { my $it = $m->{outer}{$name} //= meaning($m, $name); $uses{$it}++ }
+		elsif ($declared->{$name} && !$known{$name}) { $m->{own}{$name}++; $everywhere{$name}++ }
+		else { $m->{taken}{$name} = 1; $taken{$name} = 1 }
+	}
+}
+
+my @letters = ("a" .. "z", "A" .. "Z", "_", "\$");
+my @more = ("a" .. "z", "A" .. "Z", 0 .. 9, "_", "\$");
+sub nth {
+	my ($n) = @_;
+	my $name = $letters[$n % 54];
+	$n = int($n / 54);
+	while ($n) { $n--; $name .= $more[$n % 64]; $n = int($n / 64) }
+	return $name;
+}
+# Of the outermost scope: the most used ones have a letter, of the end of the alphabet.
+my $LETTERS = 8;
+my (%outer, $next);
+my @outer = sort { $uses{$b} <=> $uses{$a} || $a cmp $b } keys %uses;
+$outer{$outer[$_]} = $letters[53 - $_] for 0 .. ($#outer < $LETTERS ? $#outer : $LETTERS - 1);
+$next = 54;
+for my $it (grep { !exists $outer{$_} } @outer) {
+	my $new;
+	do { $new = nth($next++) } while $keyword{$new} || $known{$new} || $taken{$new};
+	$outer{$it} = $new;
+}
+# Names that stand in many modules have the same letter in all: then they pack better.
+my %common;
+my @common = sort { $everywhere{$b} <=> $everywhere{$a} || $a cmp $b } keys %everywhere;
+$#common = $#letters - $LETTERS if @common > @letters - $LETTERS;
+@common{@common} = @letters[0 .. $#common];
+
+# Short names for one module: name => short.
+sub short_names {
+	my ($m) = @_;
+	my %short = map { $_ => $outer{$m->{outer}{$_}} } keys %{$m->{outer}};
+	my %gone = map { $_ => 1 } values %short, keys %{$m->{taken}};
+	my $own = $m->{own};
+	for (grep { exists $common{$_} && !$gone{$common{$_}} } keys %$own) { $short{$_} = $common{$_}; $gone{$common{$_}} = 1 }
+	my $next = 0;
+	for my $name (sort { $own->{$b} <=> $own->{$a} || $a cmp $b } grep { !exists $short{$_} } keys %$own) {
+		my $new;
+		do { $new = nth($next++) } while $keyword{$new} || $known{$new} || $gone{$new};
+		$short{$name} = $new;
+	}
+	return \%short;
+}
+give($_->{tokens}, $_->{roles}, short_names($_)) for @order;

@@ -15,7 +15,7 @@
  */
 import { ask, lines } from "../lib/ask.js";
 import { h, put, say } from "../lib/dom.js";
-import * as keep from "../lib/keep.js";
+import {history, load, store} from "../lib/keep.js";
 import { at, call, choices, edit, key, source, wants } from "./complete.js";
 import { tokens } from "./lexer.js";
 import { mistake, unfinished } from "./mistake.js";
@@ -57,7 +57,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 	let place = null, found = [], asked = false; /* asked: by Ctrl+Space */
 	let asking = null, askTimer = 0, checking = null, checkTimer = 0;
 	let past = -1, draft = ""; /* which query of history is shown; what was written before */
-	let recent = [keep.load("words", [])].flat().filter((k) => typeof k === "string");
+	let recent = [load("words", [])].flat().filter((k) => typeof k === "string");
 
 	/* ---- what is shown ---- */
 
@@ -200,7 +200,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		shut();
 		write(e.from, e.to, e.insert, e.caret);
 		recent = [key(item), ...recent.filter((k) => k !== key(item))].slice(0, RECENT_MOST);
-		keep.store("words", recent.filter((k) => k.length < 200));
+		store("words", recent.filter((k) => k.length < 200));
 		/* A label is followed by its value, offset by a duration. */
 		if ((item.kind === "label" && kind !== "quoted" && !place.grouping) || item.name === "offset")
 			suggest();
@@ -258,7 +258,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 
 	/* The text of a query asked before; by: 1 is older. False: there is none. */
 	const recall = (by) => {
-		const queries = keep.history().map((e) => e.query).filter((q) => q !== (past < 0 ? area.value : draft));
+		const queries = history().map((e) => e.query).filter((q) => q !== (past < 0 ? area.value : draft));
 		const to = past + by;
 		if (to < -1 || to >= queries.length)
 			return false;
