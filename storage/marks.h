@@ -5,7 +5,7 @@
  * A round counts the MARKS_TENANTS tenants with most series, one after the other, in jobs on all
  * loops (store_stats); then a worker writes the history to the file CARDINALITY, which is replaced.
  * A round takes MARKS_SHARE th of the time at most: with so many series that one takes longer, the
- * next comes later, an hour at most, and moments are farther apart. They are kept for MARKS_KEPT_MS.
+ * next comes later, an hour at most, and moments are farther apart. MARKS_KEPT_MS they are kept.
  * A file that is damaged or of a former format is told in the log and begun anew; nothing else
  * depends on it. What a crash loses is what came after the last file: a moment.
  *

@@ -13,7 +13,7 @@ const frames = framesOf(history, now, "metrics", at);
 equal(frames.length, 25, "moments and now");
 equal(frames[0].top, [["a", 50], ["b", 40]], "names stand in rows");
 equal([frames[24].now, frames[24].time, frames[24].since, frames[24].made], [true, at, at - 300000, null], "now is the last one");
-equal(framesOf(history, now, "metrics", (T0 + 20 * 5 * MIN) * 1000).length, 21, "moments later than this clock give way to it");
+equal(framesOf(history, now, "metrics", 5).at(-1).time, (T0 + 23 * 5 * MIN) * 1000 + 1000, "now is behind all moments, whatever this clock says");
 equal(framesOf(history, now, "labels", at).at(-1).top, [["user", 9]], "labels have values");
 equal(framesOf({names: [], moments: []}, now, "metrics", at).length, 1, "without a history there is now");
 equal(framesOf(history, null, "metrics", at).length, 24, "or the history alone");
@@ -34,11 +34,13 @@ equal(burst(frames), 20, "where it began");
 equal(burst(frames.slice(0, 20)), -1, "where nothing stands out");
 equal(burst([]), -1, "of nothing");
 
-equal(growth(15, 10), {way: 1, by: 5, ratio: 0.5}, "up");
-equal(growth(5, 10), {way: -1, by: -5, ratio: -0.5}, "down");
+equal(growth(15, 10), {way: 1, by: 5, ratio: 0.5, least: false}, "up");
+equal(growth(5, 10), {way: -1, by: -5, ratio: -0.5, least: false}, "down");
 equal(growth(5, 5).way, 0, "the same");
-equal(growth(5, 0), {way: 1, by: 5, ratio: null}, "new");
+equal(growth(5, 0), {way: 1, by: 5, ratio: null, least: false}, "new");
 equal(growth(5, null), null, "not known");
+equal(growth(50, {atMost: 10}), {way: 1, by: 40, ratio: 4, least: true}, "at least so much, where it was not listed");
+equal(growth(15, {atMost: 10}), null, "or nobody can say");
 ok(matches("Requests_total", "req TOT") && !matches("requests_total", "req -total") && matches("x", " - "), "words of a filter");
 
 equal(selectorOf({metric: "up"}), "up", "a metric");

@@ -7,7 +7,7 @@
  */
 import {ask, gone} from "../lib/ask.js";
 import {copyButton, h, put, say} from "../lib/dom.js";
-import {count, percent, perSecond, short} from "../lib/figure.js";
+import {count, percent, short} from "../lib/figure.js";
 import {ago, printTime} from "../lib/when.js";
 import {cardplay} from "./cardplay.js";
 import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf, seriesBefore} from "./cardmodel.js";
@@ -25,13 +25,15 @@ const growthCell = (value, was, more = "") => {
 	if (!g.way)
 		return h("td", {class: `k-num k-dim ${more}`, title: "as many as then"}, "=");
 	const loud = g.way > 0 && (g.ratio === null || g.ratio >= 0.5);
-	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: `${count(was)} then`},
+	const ratio = g.ratio === null ? "new" : g.ratio >= 10 ? `\u00d7 ${short(g.ratio + 1)}` : percent(Math.abs(g.ratio));
+	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: g.least ? `${count(was.atMost)} then, at most` : `${count(was)} then`},
 		h("span", {"aria-hidden": "true"}, g.way > 0 ? "\u25b2 " : "\u25bc "), h("span", {class: "k-unseen"}, g.way > 0 ? "up " : "down "),
-		short(Math.abs(g.by)), h("span", {class: "k-dim k-cardratio"}, g.ratio === null ? "new" : percent(Math.abs(g.ratio))));
+		g.least ? "\u2265 " : "", short(Math.abs(g.by)), h("span", {class: "k-dim k-cardratio"}, ratio));
 };
 
+const share = (v) => (v > 0 && v < 0.0005 ? "<0.1%" : `${(v * 100).toFixed(1)}%`);
 const codeBlock = (text, what) => h("figure", {class: "k-code k-cardcode"}, h("figcaption", {class: "k-dim"}, what),
-	h("pre", {tabindex: "0", role: "region", "aria-label": what}, h("code", null, text)), h("div", {class: "k-copy-row"}, copyButton(() => text)));
+	h("pre", {tabindex: "0", role: "group", "aria-label": what}, h("code", null, text)), h("div", {class: "k-copy-row"}, copyButton(() => text)));
 
 const remedy = (parts, tenant, bound) => {
 	const {card, relabel} = rulesFor(parts, tenant, bound);
@@ -153,17 +155,21 @@ export async function show(root, ctx) {
 	function alarm(e) {
 		const {what, parts, unit} = explosionOf(e);
 		const look = parts && !parts.target && (parts.label === "__name__" ? null : parts);
-		return h("li", {class: e.now ? "k-cardnow" : null}, h("p", null, h("strong", {class: e.now ? "k-bad" : "k-dim"}, e.now ? "Now " : "Over "), spelled(what),
-			parts ? ` made ${perSecond(e.now ? e.valuesPerSecond : e.mostPerSecond)} new ${unit}` : `: ${perSecond(e.now ? e.valuesPerSecond : e.mostPerSecond)} ${unit}`,
-			`, since ${printTime(Date.parse(e.firstSeen), ctx.settings.zone, {seconds: false})} (${ago(Date.parse(e.firstSeen))})`, e.now ? "" : `, until ${ago(Date.parse(e.lastSeen))}`,
-			`, ${count(e.total)} in all`, e.examples.length ? [", like ", e.examples.map((x, i) => [i ? ", " : "", h("code", null, x)])] : null, "."),
+		const now = e.now && e.valuesPerSecond >= 1, rate = short(now ? e.valuesPerSecond : e.mostPerSecond), first = Date.parse(e.firstSeen);
+		return h("li", null, h("p", null, h("strong", {class: e.now ? "k-bad" : "k-dim"}, e.now ? "Now " : "Over "), spelled(what),
+			`${parts ? "" : ":"} ${now ? "" : "up to "}${rate} ${parts ? "new " : ""}${unit}/s`, `, ${e.now ? "since" : "from"} ${printTime(first, ctx.settings.zone, {seconds: false})} (${ago(first)})`,
+			e.now ? "" : ` until ${ago(Date.parse(e.lastSeen))}`, `, ${count(e.total)} in all`, e.examples.length ? [", like ", e.examples.map((x, i) => [i ? ", " : "", h("code", null, x)])] : null, "."),
 		parts && h("div", {class: "k-row k-carddo"}, look && h("button", {type: "button", class: "k-button", onclick: () => open({kind, ...look})}, "Look into it"), remedy(parts, ctx.settings.tenant, boundOf(wasOf(parts)))));
 	}
+	/* One explosion is seen as a label, a metric and a target: the closest description of it stands first. */
 	function drawAlarms() {
-		const rows = exploding.filter((e) => e.kind !== "rule").concat(exploding.filter((e) => e.kind === "rule"));
-		const few = rows.filter((e) => e.now), old = rows.filter((e) => !e.now);
-		put(alarms, rows.length ? h("section", {class: `k-card ${few.length ? "k-cardloud" : ""}`}, h("h2", null, few.length ? "What explodes" : "What exploded in the last day"), few.length ? h("ul", {class: "k-cardalarms"}, few.map(alarm)) : null,
-			old.length ? h("details", {open: !few.length && old.length < 4}, h("summary", null, `${old.length} over`), h("ul", {class: "k-cardalarms"}, old.map(alarm))) : null) : null);
+		const order = ["label_of_metric", "label", "metric", "target", "rule"];
+		const sorted = exploding.toSorted((x, y) => order.indexOf(x.kind) - order.indexOf(y.kind));
+		const loud = sorted.filter((e) => e.now), old = sorted.filter((e) => !e.now);
+		const list = (rows) => h("ul", {class: "k-cardalarms"}, rows.map(alarm));
+		const more = (rows, text) => (rows.length ? h("details", null, h("summary", null, text), list(rows)) : null);
+		put(alarms, sorted.length && !metric && !label ? h("section", {class: `k-card ${loud.length ? "k-cardloud" : ""}`}, h("h2", null, loud.length ? "What explodes" : "What exploded in the last day"),
+			loud.length ? [list(loud.slice(0, 1)), more(loud.slice(1), `${loud.length - 1} more`), more(old, `${old.length} over`)] : [list(old.slice(0, 1)), more(old.slice(1), `${old.length - 1} more`)]) : null);
 	}
 
 	/* ---- the table ---- */
@@ -173,7 +179,7 @@ export async function show(root, ctx) {
 		const expr = `count(${selectorOf(parts)})`;
 		return h("a", {class: "k-cardquery", href: `query?g0.expr=${encodeURIComponent(expr)}&g0.tab=0&g0.range_input=1d`, title: expr, "aria-label": `Query ${expr}`}, "Query");
 	};
-	const bar = (share, text) => h("td", {class: "k-cardshare"}, h("span", {class: "k-cardtrack"}, h("span", {class: "k-cardfill", style: {width: `${Math.min(100, share * 100)}%`}})), h("span", {class: "k-num"}, text));
+	const bar = (part, text) => h("td", {class: "k-cardshare"}, h("span", {class: "k-cardtrack"}, h("span", {class: "k-cardfill", style: {width: `${Math.min(100, part * 100)}%`}})), h("span", {class: "k-num"}, text));
 
 	/* Rows that stay keep their element and move to their new place. */
 	function place(rows, make) {
@@ -218,7 +224,7 @@ export async function show(root, ctx) {
 			const parts = partsOf(kind, r.name);
 			return h("tr", null, h("td", {class: "k-num k-dim"}, r.rank),
 				h("th", {scope: "row", class: "k-cardname"}, parts.value === undefined ? link(r.name, () => open({kind, ...parts})) : h("span", {class: "k-mono"}, r.name)),
-				bar(r.value / of, percent(r.value / of)), h("td", {class: "k-num"}, count(r.value)), growthCell(r.value, r.hour), growthCell(r.value, r.day, "k-wide"),
+				bar(r.value / of, share(r.value / of)), h("td", {class: "k-num"}, count(r.value)), growthCell(r.value, r.hour), growthCell(r.value, r.day, "k-wide"),
 				h("td", null, queryLink(parts)));
 		});
 		const below = f && !f.now && f.below ? ` What is not listed had ${count(f.below)} at most.` : "";
@@ -237,7 +243,7 @@ export async function show(root, ctx) {
 		columns([label ? "Value" : "Label"], [label ? "Share of series" : "Of the largest"], [label ? "Series" : "Values", "k-num"], ["", null]);
 		place(rows, (r) => h("tr", null,
 			h("th", {scope: "row", class: "k-cardname"}, label ? h("span", {class: "k-mono"}, r.name || '""') : r.name === "__name__" ? h("span", {class: "k-mono"}, r.name) : link(r.name, () => open({kind, metric, label: r.name}))),
-			bar(r.value / most, percent(r.value / most)), h("td", {class: "k-num"}, count(r.value)),
+			bar(r.value / most, share(r.value / most)), h("td", {class: "k-num"}, count(r.value)),
 			h("td", null, queryLink(label ? {metric, label, value: r.name} : {metric, label: r.name}))));
 		put(none, rows.length ? `${count(rows.length)} of ${count(all ?? rows.length)}, of series with samples in the last 20 minutes.` : filter ? "No name fits." : "No series with samples in the last 20 minutes.");
 		put(hint);

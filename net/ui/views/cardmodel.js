@@ -21,8 +21,7 @@ export const framesOf = (history, now, kind, at) => {
 		return frames;
 	const unit = kind === "labels" ? "values" : "series";
 	const rows = now[kind];
-	while (frames.length && frames.at(-1).time >= at)
-		frames.pop();	/* of a clock that differs */
+	at = Math.max(at, (frames.at(-1)?.time ?? 0) + 1000);	/* this clock may be behind the server's */
 	frames.push({now: true, time: at, since: frames.at(-1)?.time ?? at, series: now.series, made: null,
 		top: rows.map((r) => [r.name, r[unit]]), below: 0,
 		seriesThen: [now.seriesHourAgo, now.seriesDayAgo], then: new Map(rows.map((r) => [r.name, [r.hourAgo, r.dayAgo]]))});
@@ -51,7 +50,7 @@ const frameBefore = (frames, at, ms) => {
 	return i >= 0 && i < at && Math.abs(frames[i].time - (frames[at].time - ms)) <= Math.min(ms / 2, 35 * 60e3) ? frames[i] : null;
 };
 
-/* Rows of a frame with share and what they were an hour and a day before: null: nobody knows; {atMost}: about. */
+/* Rows of a frame with what they were an hour and a day before; null: nobody knows; {atMost}: not more than that. */
 export const rowsOf = (frames, at) => {
 	const f = frames[at];
 	if (!f)
@@ -61,10 +60,10 @@ export const rowsOf = (frames, at) => {
 		if (!other)
 			return null;
 		const {value, known} = valueIn(other, name);
-		return known ? value : null;
+		return known ? value : {atMost: value};
 	};
 	return f.top.map(([name, value], i) => ({name, value, rank: i + 1,
-		hour: f.now ? f.then.get(name)[0] : then(hour, name), day: f.now ? f.then.get(name)[1] : then(day, name)}));
+		hour: f.then?.get(name)[0] ?? then(hour, name), day: f.then?.get(name)[1] ?? then(day, name)}));
 };
 
 /* Of all series: [an hour, a day] before. */
@@ -73,12 +72,13 @@ export const seriesBefore = (frames, at) => {
 	return f.now ? f.seriesThen : [HOUR, 24 * HOUR].map((ms) => frameBefore(frames, at, ms)?.series ?? null);
 };
 
-/* How it grew: {way: 1 | 0 | -1, by, ratio: null where there was nothing}; null: not known. */
+/* How it grew: {way: 1 | 0 | -1, by, ratio: null where there was nothing, least: at least so}; null: not known. */
 export const growth = (value, was) => {
-	if (was === null || was === undefined)
+	const least = typeof was?.atMost === "number", then = least ? was.atMost : was;
+	if (then === null || then === undefined || (least && value < 2 * then))
 		return null;
-	const by = value - was;
-	return {way: Math.sign(by), by, ratio: was > 0 ? by / was : null};
+	const by = value - then;
+	return {way: Math.sign(by), by, ratio: then > 0 ? by / then : null, least};
 };
 
 /* Words that must stand in a name, "-word" must not; without case. */
