@@ -28,6 +28,9 @@ export function unitOf(expr) {
 	return rated && unit === "seconds" ? "short" : unit;
 }
 
+/* What the bounds of its buckets are: a rate of observations has bounds in the metric's own unit. */
+export const boundUnitOf = expr => unitOf(selectors(expr)[0]?.metric ?? "");
+
 export function picture({zone, onZoom, onHeat}) {
 	const el = h("div", {class: "k-picture"});
 	let lines = null, names = null, map = null;
@@ -48,7 +51,7 @@ export function picture({zone, onZoom, onHeat}) {
 
 	async function drawHeat(series, o) {
 		const {heat} = await import("../chart/heat.js");
-		const options = {series, from: o.from, to: o.to, step: o.step, unit: unitOf(o.expr), zone: zone(), onZoom, label: o.expr};
+		const options = {series, from: o.from, to: o.to, step: o.step, unit: boundUnitOf(o.expr), zone: zone(), onZoom, label: o.expr};
 		if (map) map.update(options);
 		else map = heat(options);
 		put(el, map.el);
