@@ -14,15 +14,14 @@
 #include "net/api/tenantstat.h"
 #include "net/api/tracing.h"
 #include "net/conn/limit.h"
-#include "proto/astjson.h"
 #include "proto/promjson.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PIECE_BYTES      (32u << 10) /* of an answer, per pull */
-#define EXPRESSION_BLOCK (16u << 10)
-#define WHOLE_BYTES      (64u << 10) /* an answer up to this goes out in one, with its length */
+#define TRACE_BLOCK (16u << 10)
+#define PIECE_BYTES (32u << 10) /* of an answer, per pull */
+#define WHOLE_BYTES (64u << 10) /* an answer up to this goes out in one, with its length */
 
 /*
  *   PARAMS > QUEUED > MAKING > RUNNING > REPLYING
@@ -119,7 +118,7 @@ static void sent(struct req *r);
 
 /* --- PARAMS --- */
 
-static enum err text_fits(const struct limits *l, size_t len, struct errbuf *eb)
+enum err api_query_text_fits(const struct limits *l, size_t len, struct errbuf *eb)
 {
 	char limit[LIMITS_TEXT_MAX];
 	if (len <= l->query_text_bytes)
@@ -128,7 +127,7 @@ static enum err text_fits(const struct limits *l, size_t len, struct errbuf *eb)
 	    limits_text(l, LIMITS_query_text_bytes, limit));
 }
 
-static void expression_error(struct req *r, enum err e, const struct errbuf *eb, bool prefixed)
+void api_query_error(struct req *r, enum err e, const struct errbuf *eb, bool prefixed)
 {
 	if (prefixed && e == ERR_BADDATA)
 		apierr_param(r, "query", eb->text);
@@ -187,7 +186,7 @@ static void trace_param(struct query *q, const struct urlq *u)
 	if (!q->explain && !is_set(u, "trace"))
 		return;
 	struct tracing *t = q->tracing = arena_zalloc(&q->req->arena, sizeof(*t));
-	arena_init(&t->arena, EXPRESSION_BLOCK);
+	arena_init(&t->arena, TRACE_BLOCK);
 	ql_trace_init(&t->ql, &t->arena);
 	buf_init(&t->json);
 	t->came_ns = clock_real_mono_ns();
@@ -496,7 +495,7 @@ static void make(struct ask *a)
 {
 	struct query *q = CONTAINER_OF(a, struct query, ask);
 	errbuf_init(&q->eb);
-	q->err = text_fits(q->opts.limits, q->text_len, &q->eb);
+	q->err = api_query_text_fits(q->opts.limits, q->text_len, &q->eb);
 	if (!q->err)
 		q->err = ql_create(q->text, q->text_len, &q->opts, &q->ql, &q->eb);
 }
@@ -584,7 +583,7 @@ static void made(struct ask *a)
 	if (q->err && !shared)
 		ask_no_room(a);
 	else if (q->err)
-		expression_error(q->req, q->err, &q->eb, true);
+		api_query_error(q->req, q->err, &q->eb, true);
 	else if (q->timed_out)
 		apierr_jsonf(q->req, ERR_TIMEOUT, "query timed out in query execution");
 	else
@@ -632,8 +631,7 @@ static enum err answer_fits(const struct req *r, uint64_t bytes, struct errbuf *
 	return ERR_OK;
 }
 
-/* False: so much may not wait for its reader, and the request is answered with that. */
-static bool answer_held(struct req *r, uint64_t bytes)
+bool api_query_held(struct req *r, uint64_t bytes)
 {
 	struct errbuf eb;
 	errbuf_init(&eb);
@@ -763,7 +761,7 @@ static void answer_result(struct query *q)
 		drop_result(q);
 		return;
 	}
-	if (!q->seat && !q->outcome && !answer_held(q->req, ql_held(ql))) {
+	if (!q->seat && !q->outcome && !api_query_held(q->req, ql_held(ql))) {
 		drop_result(q);
 		return;
 	}
@@ -839,161 +837,4 @@ void api_query_end(struct query *q)
 	}
 	drop_result(q);
 	ask_end(&q->ask);
-}
-
-/* --- expressions that are not evaluated --- */
-
-/* What it takes to parse and print one is the ticket's; the answer is, until it has been read. */
-struct expression {
-	struct ask ask;
-	struct arena arena; /* of the tree */
-	const char *text;
-	size_t text_len;
-	bool prefixed; /* errors name the parameter */
-	struct ql_parse_opts opts;
-	enum err err;
-	struct errbuf eb;
-	struct buf out;    /* the answer; empty: there is nothing to say */
-	struct buf pretty; /* on its way into out */
-	size_t given;      /* of out */
-	void (*print)(struct expression *x, struct ql_node *root);
-};
-
-/* Printed expressions may be hundreds of times as long as they came. */
-static enum err expression_print(struct expression *x, struct ql_node *root)
-{
-	struct purse *purse = ticket_purse(x->ask.ticket);
-	enum err e = ERR_OK;
-	x->out.purse = x->pretty.purse = purse;
-	x->print(x, root);
-	if (x->out.over || x->pretty.over)
-		e = ticket_no_room(purse, x->out.cap + x->pretty.cap, &x->eb);
-	buf_release(&x->pretty);
-	if (e)
-		buf_release(&x->out);
-	return e;
-}
-
-/* On the loop or on a worker. */
-static void expression_make(struct ask *a)
-{
-	struct expression *x = CONTAINER_OF(a, struct expression, ask);
-	struct ql_node *root;
-	errbuf_init(&x->eb);
-	arena_purse(&x->arena, ticket_purse(a->ticket));
-	x->err = text_fits(x->opts.limits, x->text_len, &x->eb);
-	if (!x->err)
-		x->err = ql_parse(&x->arena, x->text, x->text_len, &x->opts, &root, &x->eb);
-	if (!x->err) {
-		if (!purse_over(ticket_purse(a->ticket)))
-			x->err = expression_print(x, root);
-		ql_ast_release(root);
-	}
-}
-
-static enum req_pull expression_pull(struct req *r, struct buf *out)
-{
-	struct expression *x = r->own;
-	size_t left = x->out.len - x->given, n = left < PIECE_BYTES ? left : PIECE_BYTES;
-	buf_add(out, x->out.data + x->given, n);
-	x->given += n;
-	return x->given < x->out.len ? REQ_MORE : REQ_END;
-}
-
-static void expression_reply(struct expression *x)
-{
-	struct req *r = x->ask.req;
-	if (x->out.len <= WHOLE_BYTES)
-		req_reply_buf(r, 200, "application/json", &x->out);
-	else if (answer_held(r, x->out.cap))
-		req_reply_stream(r, 200, "application/json", expression_pull);
-	else
-		buf_release(&x->out); /* however long the client takes to read why */
-}
-
-static void expression_made(struct ask *a)
-{
-	struct expression *x = CONTAINER_OF(a, struct expression, ask);
-	if (purse_over(ticket_purse(a->ticket)))
-		ask_no_room(a);
-	else if (x->err)
-		expression_error(a->req, x->err, &x->eb, x->prefixed);
-	else if (x->out.len)
-		expression_reply(x);
-	else
-		req_reply(a->req, 204, NULL, NULL, 0, REQ_BORROW);
-	arena_release(&x->arena);
-	ask_worked_out(a);
-}
-
-static void expression_go(struct ask *a)
-{
-	struct expression *x = CONTAINER_OF(a, struct expression, ask);
-	ask_work(a, ql_text_is_costly(x->text, x->text_len), expression_make, expression_made);
-}
-
-static void expression_left(struct req *r)
-{
-	struct expression *x = r->own;
-	ask_left(&x->ask);
-}
-
-static void expression_sent(struct req *r)
-{
-	struct expression *x = r->own;
-	buf_release(&x->out);
-	ask_end(&x->ask);
-}
-
-static void expression_start(struct req *r, const struct urlq *u, bool prefixed,
-    void (*print)(struct expression *x, struct ql_node *root))
-{
-	const struct ql_features *f = &api_conf(r)->features;
-	struct expression *x = arena_zalloc(&r->arena, sizeof(*x));
-	x->ask.go = expression_go;
-	x->prefixed = prefixed;
-	x->print = print;
-	x->opts = (struct ql_parse_opts){ .experimental_functions = f->experimental_functions,
-		.extended_selectors = f->extended_selectors,
-		.fill_modifiers = f->fill_modifiers,
-		.limits = limits_here() };
-	buf_init(&x->out);
-	buf_init(&x->pretty);
-	x->text = urlq_get(u, "query", &x->text_len);
-	arena_init(&x->arena, EXPRESSION_BLOCK);
-	r->own = x;
-	r->on_gone = expression_left;
-	r->on_done = expression_sent;
-	ask_start(&x->ask, r, api_timeout_ms(r), x->text, x->text_len);
-}
-
-static void format_print(struct expression *x, struct ql_node *root)
-{
-	ql_pretty(&x->pretty, root);
-	if (x->pretty.over)
-		return;
-	promjson_begin(&x->out);
-	promjson_item_string(&x->out, true, (const char *)x->pretty.data, x->pretty.len);
-	promjson_end(&x->out, NULL, NULL);
-}
-
-void api_query_format(struct req *r)
-{
-	struct urlq u;
-	if (param_parse(r, &u))
-		expression_start(r, &u, true, format_print);
-}
-
-static void parse_print(struct expression *x, struct ql_node *root)
-{
-	promjson_begin(&x->out);
-	astjson(&x->out, root);
-	promjson_end(&x->out, NULL, NULL);
-}
-
-void api_query_parse(struct req *r)
-{
-	struct urlq u;
-	if (param_parse(r, &u))
-		expression_start(r, &u, true, parse_print);
 }

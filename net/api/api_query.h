@@ -1,6 +1,5 @@
 /*
- * api_query - query, query_range, format_query, parse_query ("HTTP API" of the
- * Prometheus documentation).
+ * api_query - query and query_range ("HTTP API" of the Prometheus documentation).
  *
  * Parameters are checked in Prometheus' order with its texts without reading the expression; then
  * the query waits for its ticket (net/api/ask.h), is parsed, evaluated whole, counted, and only
@@ -17,8 +16,13 @@
 
 void api_query(struct req *r);
 void api_query_range(struct req *r);
-void api_query_format(struct req *r);
-void api_query_parse(struct req *r);
+
+/* What net/api/api_expr.h has in common with these. */
+MUST_CHECK enum err api_query_text_fits(const struct limits *l, size_t len, struct errbuf *eb);
+/* prefixed: what is wrong with the expression names the parameter. */
+void api_query_error(struct req *r, enum err e, const struct errbuf *eb, bool prefixed);
+/* False: so much may not wait for its reader, and the request is answered with that. */
+bool api_query_held(struct req *r, uint64_t bytes);
 
 /*
  * The same for who does not answer in JSON (net/api/api_grpc.h): from the ticket to the counted

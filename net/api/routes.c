@@ -5,6 +5,7 @@
 #include "net/api/api_delete.h"
 #include "net/api/api_exemplars.h"
 #include "net/api/api_export.h"
+#include "net/api/api_expr.h"
 #include "net/api/api_features.h"
 #include "net/api/api_federate.h"
 #include "net/api/api_grpc.h"
@@ -181,10 +182,10 @@ static const struct route rows[] = {
 	  DOC(QUERIES, "The values of an expression at the steps of a range of time, 11,000 at most.", "200 a matrix", "400 422", QUERY STEPS OF_QUERIES P("nocache", PARAM_TEXT, false, "`1`: all of it is evaluated, nothing is taken that was kept")) },
 	{ GET_POST, "/api/v1/query_exemplars",              api_query_exemplars,     ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
 	  DOC(QUERIES, "The exemplars of the series that an expression selects.", "200 exemplars by series; 204 when it selects none", "400 422", QUERY RANGE) },
-	{ GET_POST, "/api/v1/format_query",                 api_query_format,        ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	{ GET_POST, "/api/v1/format_query",                 api_expr_format,         ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
 	  DOC(QUERIES, "An expression, printed in its usual form.", "200 a text", "400", QUERY) },
-	{ GET_POST, "/api/v1/parse_query",                  api_query_parse,         ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
-	  DOC(QUERIES, "The syntax tree of an expression.", "200 nodes", "400", QUERY) },
+	{ GET_POST, "/api/v1/parse_query",                  api_expr_parse,          ROUTE_JSON,                 FORM, NULL, 0, ROLE_READ,
+	  DOC(QUERIES, "The syntax tree of an expression.", "200 nodes", "400", QUERY P("check", PARAM_TEXT, false, "`1`: no tree, and a mistake is told with status 200, as `{error}`")) },
 
 	{ GET_POST, "/api/v1/series",                       api_meta_series,         ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SERIES, ROLE_READ,
 	  DOC(META, "The label sets of series.", "200 label sets, sorted", "400 422", SELECTORS_NEEDED RANGE LIMIT) },

@@ -190,6 +190,11 @@ static void parameters_of_instants(void)
 	    GOOD("{\"bool\":false,\"lhs\":{\"expr\":{\"expr\":{\"args\":[{\"anchored\":false,\"matchers\":[{\"name\":\"b\",\"type\":\"=~\",\"value\":\"c\"},{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"x\"}],\"name\":\"x\",\"offset\":60000,\"offsetExpr\":null,\"range\":300000,\"rangeExpr\":null,\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":null,\"type\":\"matrixSelector\"}],\"func\":{\"argTypes\":[\"matrix\"],\"name\":\"rate\",\"returnType\":\"vector\",\"variadic\":0},\"type\":\"call\"},\"grouping\":[\"a\"],\"op\":\"sum\",\"param\":null,\"type\":\"aggregation\",\"without\":false},\"op\":\"-\",\"type\":\"unaryExpr\"},\"matching\":null,\"op\":\"*\",\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"2\"},\"type\":\"binaryExpr\"}"));
 	answers("/api/v1/parse_query?query=a%20and%20on(b)%20c[5m:]", 400,
 	    BAD("invalid parameter \\\"query\\\": 1:13: parse error: binary expression must contain only scalar and instant vector types"));
+	answers("/api/v1/parse_query?check=1&query=a%20and%20on(b)%20c[5m:]", 200,
+	    GOOD("{\"error\":\"1:13: parse error: binary expression must contain only scalar and instant vector types\"}"));
+	answers("/api/v1/parse_query?check=1&query=rate(a[5m])", 200, GOOD("{}"));
+	answers("/api/v1/parse_query?check=0&query=a(", 400,
+	    BAD("invalid parameter \\\"query\\\": 1:3: parse error: unclosed left parenthesis"));
 	/* signs and parentheses of durations */
 	answers("/api/v1/parse_query?query=x[(5m)]%20offset%20-(5m)", 200,
 	    GOOD("{\"anchored\":false,\"matchers\":[{\"name\":\"__name__\",\"type\":\"=\",\"value\":\"x\"}],\"name\":\"x\",\"offset\":0,\"offsetExpr\":{\"lhs\":null,\"op\":\"-\",\"rhs\":{\"lhs\":null,\"op\":\"+\",\"rhs\":{\"duration\":true,\"type\":\"numberLiteral\",\"val\":\"300\"},\"type\":\"durationExpr\",\"wrapped\":true},\"type\":\"durationExpr\",\"wrapped\":false},\"range\":0,\"rangeExpr\":{\"lhs\":null,\"op\":\"+\",\"rhs\":{\"duration\":true,\"type\":\"numberLiteral\",\"val\":\"300\"},\"type\":\"durationExpr\",\"wrapped\":true},\"smoothed\":false,\"startOrEnd\":null,\"timestamp\":null,\"type\":\"matrixSelector\"}"));
