@@ -174,6 +174,7 @@ test("the server that cannot search", async () => {
 	await src.find(wants(look('{"up", "a.b"="|"}')));
 	equal(asked.at(-1), "api/v1/label/U__a_2e_b/values", "a label that is no identifier");
 	equal(await src.about("up"), { type: "gauge", help: "h" }, "what a metric is");
+	equal(await src.about("up_bucket"), { type: "gauge", help: "h" }, "or its family");
 	equal(await src.about("y"), null, "a metric without metadata");
 });
 

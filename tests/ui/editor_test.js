@@ -10,12 +10,12 @@ expected("ResizeObserver"); /* a loop of its notifications is harmless */
 const METRICS = [{ name: "http_requests_total", type: "counter", help: "Requests <b>served</b>." }, { name: "http_in_flight", type: "gauge", help: "" }, { name: "my.name", type: "gauge", help: "x" }];
 const LABELS = ["code", "job"], VALUES = ["200", 'a"b'];
 let asked = [];
-const refusal = { text: null, position: null };
+const refusal = { text: null };
 const server = {
 	ask: async (path, params) => {
 		asked.push(path);
-		if (path.endsWith("parse_query") && refusal.text)
-			throw Object.assign(new Error(refusal.text), { status: 400, position: refusal.position });
+		if (path.endsWith("parse_query"))
+			return { data: refusal.text ? { error: refusal.text } : {} };
 		if (path.endsWith("format_query"))
 			return { data: params.query.replace(/ +/g, " ").trim() };
 		return { data: {} };
@@ -212,7 +212,7 @@ test("help and errors", async () => {
 	await until(() => e.note().includes("histogram_quantile"), 2000);
 	equal(e.ed.el.querySelector(".k-q-note b")?.textContent, "b vector", "the argument that is written");
 	e.ed.value = "a + é{é}";
-	e.ed.setError({ message: '1:7: parse error: unexpected "x"', position: { line: 1, column: 8 } });
+	e.ed.setError({ message: '1:8: parse error: unexpected "x"', position: { line: 1, column: 8 } });
 	equal(e.note(), 'unexpected "x"', "an error without its numbers");
 	equal([...e.ed.el.querySelectorAll(".k-q-wrong")].map((n) => n.textContent), ["é"], "at its place, in bytes of UTF-8");
 	equal(e.area.getAttribute("aria-invalid"), "true", "screen readers are told");
@@ -221,7 +221,7 @@ test("help and errors", async () => {
 	e.ed.value = "foo + bar";
 	e.ed.setError({ message: "m", from: 0, to: 3 });
 	equal([...e.ed.el.querySelectorAll(".k-q-wrong")].map((n) => n.textContent), ["foo"], "without the space behind it");
-	Object.assign(refusal, { text: "1:1: parse error: bad", position: { line: 1, column: 1 } });
+	refusal.text = "1:1: parse error: bad";
 	const f = start("a) +");
 	f.type(" b");
 	await until(() => f.note(), 3000);
@@ -231,6 +231,7 @@ test("help and errors", async () => {
 	equal(offsetOf("ä\n€😀x", 2, 8), 5, "columns are bytes");
 	equal(mistake("sum(", { message: "1:5: parse error: unexpected end of input", position: { line: 1, column: 5 } }), { message: "unexpected end of input", from: 3, to: 4 }, "an error at the end is the last word's");
 	ok(mistake("rate(x[$__i])", { message: "m", position: { line: 1, column: 8 } }).message.includes("$__i"), "variables of dashboards are named");
+	equal(mistake("a b", { message: 'invalid parameter "query": 1:3: parse error: m' }), { message: "m", from: 2, to: 3 }, "the place as the message has it");
 	ok(unfinished("a", { message: "unclosed left parenthesis" }) && !unfinished("a b", { message: "m", position: { line: 1, column: 1 } }), "what is not finished");
 	equal(mistake("x", { message: "too many" }), { message: "too many", from: 0, to: 0 }, "an error without a place");
 });

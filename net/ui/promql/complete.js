@@ -236,10 +236,14 @@ export const source = ({ ask, lines, times }) => {
 			return all.every(Boolean) ? all.flatMap((e) => e.items) : null;
 		},
 		about: async (name, signal) => {
-			if (!facts.has(name)) {
-				const { data } = await ask("api/v1/metadata", { metric: name, limit_per_metric: 1 }, { signal });
-				facts.set(name, data?.[name]?.[0] ?? null);
-			}
+			const one = async (metric) => {
+				const { data } = await ask("api/v1/metadata", { metric, limit_per_metric: 1 }, { signal });
+				return data?.[metric]?.[0] ?? null;
+			};
+			/* The series of a histogram or summary have theirs under its name. */
+			const family = name.replace(/_(bucket|sum|count)$/, "");
+			if (!facts.has(name))
+				facts.set(name, await one(name) ?? (family !== name ? await one(family) : null));
 			return facts.get(name);
 		},
 		forget: () => {

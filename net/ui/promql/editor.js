@@ -213,18 +213,21 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		const mine = checking = new AbortController(), query = area.value;
 		if (!query.trim() || query.length > CHECK_MOST)
 			return;
+		let e;
 		try {
-			await server.ask("api/v1/parse_query", { query }, { signal: mine.signal });
-		} catch (e) {
-			if (mine.signal.aborted || area.value !== query || e.status !== 400)
-				return;
-			/* Whoever is still writing there knows that something is missing. */
-			const m = mistake(query, e), caret = area.selectionStart;
-			if (document.activeElement === area && (list.open || unfinished(query, e) || (m.from <= caret && caret <= m.to)))
-				checkTimer = setTimeout(() => area.value === query && setError(m, false), UNFINISHED_MS - CHECK_MS);
-			else
-				setError(m, false);
+			const { data } = await server.ask("api/v1/parse_query", { query, check: 1 }, { signal: mine.signal });
+			e = data?.error && { message: data.error };
+		} catch (error) {
+			e = error.status === 400 && error; /* a server that does not know check=1 */
 		}
+		if (!e || mine.signal.aborted || area.value !== query)
+			return;
+		/* Whoever is still writing there knows that something is missing. */
+		const m = mistake(query, e), caret = area.selectionStart;
+		if (document.activeElement === area && (list.open || unfinished(query, e) || (m.from <= caret && caret <= m.to)))
+			checkTimer = setTimeout(() => area.value === query && setError(m, false), UNFINISHED_MS - CHECK_MS);
+		else
+			setError(m, false);
 	};
 	const checkSoon = () => {
 		clearTimeout(checkTimer);
