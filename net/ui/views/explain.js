@@ -33,7 +33,7 @@ const limitText = r => {
 
 function figures(d) {
 	const read = d.bytesFromMemory + d.bytesFromFiles, kept = d.cache.steps ? d.cache.kept / d.cache.steps : 0;
-	const from = d.bytesFromFiles ? `${bytes(d.bytesFromMemory)} of memory, ${bytes(d.bytesFromFiles)} of files` : "from memory";
+	const from = d.bytesFromFiles && !d.bytesFromMemory ? "from files" : d.bytesFromFiles ? `${bytes(d.bytesFromMemory)} of memory, ${bytes(d.bytesFromFiles)} of files` : "from memory";
 	return h("dl", {class: "k-ex-figures"},
 		figure("Series", about(d.seriesKind, short(d.series)), d.seriesAtMost > d.series ? `at most ${short(d.seriesAtMost)}` : KIND_TEXT[d.seriesKind]),
 		figure("Samples to read", `about ${short(d.samples)}`, d.samplesFromFiles ? `${percent(d.samplesFromFiles / Math.max(1, d.samples))} from files` : "from memory"),
@@ -49,7 +49,7 @@ function warnings(d) {
 	const found = advice(d);
 	return [
 		d.refused.length ? h("div", {class: "k-note k-failed", role: "status"}, h("b", null, "It would be refused. "), d.refused.map(limitText).join(" ")) : null,
-		found.length ? h("section", {class: "k-ex-advice"}, h("h3", null, d.heavy || d.refused.length ? "What makes it heavy" : "Worth knowing"),
+		found.length ? h("section", {class: "k-ex-advice"}, h("h2", {class: "k-ex-head"}, d.heavy || d.refused.length ? "What makes it heavy" : "Worth knowing"),
 			h("ul", null, found.map(a => h("li", null, a.selectors.map(i => h("span", {class: "k-ex-number"}, `${i + 1}`)), h("span", null, a.why), " ", h("span", {class: "k-ex-remedy"}, `Better: ${a.remedy[0].toLowerCase()}${a.remedy.slice(1)}`))))) : null];
 }
 
@@ -66,7 +66,7 @@ function selectors(d) {
 		h("td", {class: "k-num"}, short(s.samples)),
 		h("td", {class: "k-num"}, bytes(s.bytesFromMemory)),
 		h("td", {class: "k-num"}, bytes(s.bytesFromFiles)));
-	return h("section", null, h("h3", null, d.selectors.length === 1 ? "Selector" : "Selectors"),
+	return h("section", null, h("h2", {class: "k-ex-head"}, d.selectors.length === 1 ? "Selector" : "Selectors"),
 		h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Selectors"}, h("table", {class: "k-table k-ex-table"},
 			h("thead", null, h("tr", null, ["Reads", "Samples from memory and files", "Series", "Samples", "Memory", "Files"].map((t, i) => h("th", {scope: "col", class: i > 1 ? "k-num" : null},
 				i === 1 ? [h("span", {class: "k-unseen"}, t), h("span", {class: "k-ex-key", "aria-hidden": "true"}, h("i", {class: "k-ex-memory"}), "memory ", h("i", {class: "k-ex-files"}), "files")] : t)))),
@@ -86,7 +86,7 @@ export function explainView() {
 	const el = h("div", {class: "k-explain"});
 	const set = d => {
 		put(el, figures(d), warnings(d), d.selectors.length ? selectors(d) : null,
-			d.plan ? h("section", null, h("h3", null, "Plan"), h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Plan"}, h("ul", {class: "k-ex-tree"}, tree(d.plan, d)))) : null);
+			d.plan ? h("section", null, h("h2", {class: "k-ex-head"}, "Plan"), h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Plan"}, h("ul", {class: "k-ex-tree"}, tree(d.plan, d)))) : null);
 	};
 	const load = async ({path, params, signal}) => {
 		put(el);

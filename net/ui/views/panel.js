@@ -112,11 +112,12 @@ export function panel(state, host) {
 		try {
 			if (p.tab === "explain") await doExplain(request, mine.signal);
 			else {
-				const more = p.tab === "trace" ? {stats: "all", trace: "1"} : {};
+				const traced = p.tab === "trace", more = traced ? {stats: "all", trace: "1"} : {};
+				const expected = traced ? await expect(request, mine.signal) : null;
 				const got = await ask(request.path, {...request.params, ...more}, {signal: mine.signal});
 				if (mine !== abort) return undefined;
 				took = performance.now() - began;
-				answer = got;
+				answer = traced ? {...got, expected} : got;
 				asked = {...timesOf(p, now, host.least()), expr: p.expr, kind};
 				if (kind === "instant") asked.start = asked.end = p.end ?? now;
 				frame();
@@ -205,11 +206,21 @@ export function panel(state, host) {
 		await explain.load({...request, signal});
 	}
 
+	/* What it is expected to cost, to stand beside what it did; null where that cannot be had. */
+	async function expect(request, signal) {
+		try {
+			return (await ask(request.path, {...request.params, explain: "1", nocache: "1"}, {signal})).data;
+		} catch (e) {
+			if (gone(e)) throw e;
+			return null;
+		}
+	}
+
 	async function showTrace(mine) {
 		trace ??= (await import("./tracebars.js")).traceView();
 		if (mine !== answer || p.tab !== "trace") return;
 		put(body, trace.el);
-		trace.set(answer.trace, answer.stats);
+		trace.set(answer.trace, answer.data?.stats, answer.expected);
 	}
 
 	/* Modules of what is drawn come when it is first needed. */

@@ -110,7 +110,7 @@ function loops(trace) {
 	const all = loopsOf(trace);
 	if (!all.length) return null;
 	const most = Math.max(1e-9, ...all.map(l => PARTS.reduce((t, [f]) => t + l[f], 0)));
-	return h("section", null, h("h3", null, "Loops"), table("Loops", "k-tr-loops", heads(["Loop", h("span", {class: "k-unseen"}, "Work and waiting"), "At work", "Turn", "Files", "Home", "Samples"], 2),
+	return h("section", null, h("h2", {class: "k-ex-head"}, "Loops"), table("Loops", "k-tr-loops", heads(["Loop", h("span", {class: "k-unseen"}, "Work and waiting"), "At work", "Turn", "Files", "Home", "Samples"], 2),
 		h("tbody", null, all.map(l => h("tr", null, h("th", {scope: "row"}, `Loop ${l.loop}`, h("span", {class: "k-dim"}, ` ${count(l.shards)} shards`)),
 			h("td", {class: "k-tr-bars"}, h("span", {class: "k-tr-track", "aria-hidden": "true"}, h("span", {class: "k-tr-bar", style: {left: "0", width: "100%"}}, PARTS.map(([f, kind]) => h("i", {class: kind, style: {width: `${l[f] / most * 100}%`}}))))),
 			PARTS.map(([f]) => h("td", {class: "k-num"}, ms(l[f]))), h("td", {class: "k-num"}, short(l.samples)))))));
@@ -127,7 +127,7 @@ export function compared(trace, plan) {
 
 function against(trace, plan) {
 	const rows = compared(trace, plan);
-	return rows.length ? h("section", null, h("h3", null, "Expected, and so it was"), table("Expected and real", "k-tr-real", heads([h("span", {class: "k-unseen"}, "Figure"), "Expected", "Real", "Ratio"], 1),
+	return rows.length ? h("section", null, h("h2", {class: "k-ex-head"}, "Expected, and so it was"), table("Expected and real", "k-tr-real", heads([h("span", {class: "k-unseen"}, "Figure"), "Expected", "Real", "Ratio"], 1),
 		h("tbody", null, rows.map(([t, guess, is, f]) => h("tr", null, h("th", {scope: "row"}, t), h("td", {class: "k-num"}, f(guess)), h("td", {class: "k-num"}, f(is)), h("td", {class: "k-num"}, guess ? percent(is / guess) : "")))))) : null;
 }
 
