@@ -89,6 +89,9 @@ if shutil.which("h2load"):
 time.sleep(6)
 status, a = api(k.port, "query", query='up{job="kymo"}')
 ok(status == 200 and a["data"]["result"] and a["data"]["result"][0]["value"][1] == "1", "the server records itself")
+own = api(k.port, "status/runtimeinfo")[1]["data"]["selfMetrics"]
+loops = api(k.port, "query", query=f'kymo_loop_busy_seconds_total{{job="kymo",instance="{own["instance"]}"}} > 0')[1]["data"]["result"]
+ok(own["tenant"] == "default" and {r["metric"]["loop"] for r in loops} == {str(i) for i in range(api(k.port, "status/runtimeinfo")[1]["data"]["GOMAXPROCS"])}, f"each of its loops, too: {loops}")
 status, body, _ = request(k.port, "POST", "/api/v1/admin/tsdb/flush")
 ok(status in (200, 204), f"flush: {status} {body}")
 before = result_map(api(k.port, "query", query="basic_total[1h]", time=now / 1000 + 1)[1]["data"])
