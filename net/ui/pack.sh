@@ -4,7 +4,6 @@
 # FILE is a path below DIR. What comes out depends on the files and on gzip alone. An array, not .incbin: it is
 # found by ccache and by dependencies as any source, and a build with link time optimization keeps it, too.
 set -eu
-here=${0%/*}
 dir=$1 out=$2
 shift 2
 type_of() {
@@ -17,10 +16,16 @@ type_of() {
 	*) echo "pack.sh: what is $1?" >&2; exit 1 ;;
 	esac
 }
+<<<<<<< HEAD
 # Scripts and styles without comments and blanks.
 plain() {
 	case $1 in
 	*.js) perl "$here/script.pl" - <"$1" ;;
+=======
+# Styles without comments that begin or end lines.
+plain() {
+	case $1 in
+>>>>>>> d2aab9f (net/ui/pack: what script.pl does stands there alone; one rule makes uipack.c)
 	*.css) awk '
 		inside { if (i = index($0, "*/")) { inside = 0; $0 = substr($0, i + 2) } else $0 = "" }
 		{ sub(/^[ \t]+/, "") }
