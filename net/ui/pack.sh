@@ -4,6 +4,7 @@
 # FILE is a path below DIR. What comes out depends on the files and on gzip alone. An array, not .incbin: it is
 # found by ccache and by dependencies as any source, and a build with link time optimization keeps it, too.
 set -eu
+here=${0%/*}
 dir=$1 out=$2
 shift 2
 type_of() {
@@ -16,16 +17,10 @@ type_of() {
 	*) echo "pack.sh: what is $1?" >&2; exit 1 ;;
 	esac
 }
-<<<<<<< HEAD
 # Scripts and styles without comments and blanks.
 plain() {
 	case $1 in
 	*.js) perl "$here/script.pl" - <"$1" ;;
-=======
-# Styles without comments that begin or end lines.
-plain() {
-	case $1 in
->>>>>>> d2aab9f (net/ui/pack: what script.pl does stands there alone; one rule makes uipack.c)
 	*.css) awk '
 		inside { if (i = index($0, "*/")) { inside = 0; $0 = substr($0, i + 2) } else $0 = "" }
 		{ sub(/^[ \t]+/, "") }
@@ -41,21 +36,31 @@ plain() {
 case $dir in
 plain) plain "$out"; exit ;;
 esac
-# Is the file there by itself, as it is packed? Modules are not, but for the first one, which is all of them.
+# Is the file there by itself, as it is packed? Modules are one, app.js, and so are the pages for readers, help.md, each
+# behind a line of a form feed and its name: together they pack better.
 alone() {
 	case $1 in
-	app.js | theme.js) true ;;
-	*.js) false ;;
+	app.js | theme.js | help.md) true ;;
+	*.js | help/*) false ;;
 	esac
 }
 packed() {
 	case $1 in
 	app.js) cat "$out.js" ;;
+	help.md) cat "$out.md" ;;
 	*) plain "$dir/$1" ;;
 	esac
 }
-trap 'rm -f "$out.new" "$out.js"' EXIT
+trap 'rm -f "$out.new" "$out.js" "$out.md"' EXIT
 perl "$dir/script.pl" "$dir" "$@" >"$out.js"
+for f do
+	case $f in
+	help/*.md)
+		printf '\f%s\n' "$(basename "$f" .md)"
+		cat "$dir/$f" ;;
+	esac
+done >"$out.md"
+set -- $(printf "%s\n" "$@" help.md | LC_ALL=C sort)
 {
 	echo '/* Made by net/ui/pack.sh. */'
 	echo '#include "net/ui/uipack.h"'
@@ -82,5 +87,5 @@ perl "$dir/script.pl" "$dir" "$@" >"$out.js"
 	echo "const size_t uipack_count = $n;"
 } >"$out.new"
 mv "$out.new" "$out"
-rm -f "$out.js"
+rm -f "$out.js" "$out.md"
 trap - EXIT

@@ -15,6 +15,7 @@ use strict;
 use warnings;
 
 my $dir = shift;
+my @later;	# modules that are found by their name when they are used
 my %keyword = map { $_ => 1 } qw(arguments async await break case catch class const continue debugger default delete do else enum eval export
 	extends false finally for function get if implements import in instanceof interface let new null of package private protected public
 	return set static super switch this throw true try typeof undefined var void while with yield);
@@ -109,7 +110,8 @@ sub module {
 		}
 		/^(await|for await) / and fail($name, "an await outside of functions");
 		s/import\.meta\.url/new URL("$name", import.meta.url).href/g;
-		s/(?<![\w.])import\(([^()]*)\)/views[new URL($1, "x:\/$name").pathname.slice(1)]/g;
+		s/(?<![\w.])import\("([^"()]*)"\)/push @later, path($name, $1); "Promise.resolve(found[\"$later[-1]\"])"/ge;
+		s/(?<![\w.])import\((`[^`()]*`)\)/Promise.resolve(found[new URL($1, "x:\/$name").pathname.slice(1)])/g;
 		$text .= $_;
 	}
 	$m->{text} = $text;
@@ -264,12 +266,23 @@ sub visit {
 	push @order, $m;
 }
 visit($_, "the list") for sort grep { $_ ne "app.js" } keys %modules;
-# Views are found by their names, behind all others and before app.js, which asks for them.
-my @views = map { $_->{name} } grep { $_->{name} =~ m{^views/} && $_->{exports}{show} } @order;
-push @order, {name => "", imports => {map { ("show$_" => [$views[$_], "show"], "title$_" => [$views[$_], "title"]) } 0 .. $#views}, exports => {views => "views"},
-	text => "const views = {" . join(", ", map { "\"$views[$_]\": {title: title$_, show: show$_}" } 0 .. $#views) . "};\n"};
-$modules{""} = $order[-1];
-$modules{"app.js"}{imports}{views} = ["", "views"];
+# What import() finds stands by its name behind all others, but for app.js, which begins.
+my %found = map { $_ => 1 } @later, grep { m{^views/} && $modules{$_}{exports}{show} } keys %modules;
+my ($found, $n) = ({name => "", imports => {}, exports => {found => "found"}, text => "const found = {"}, 0);
+for my $name (sort keys %found) {
+	my $m = $modules{$name} or fail("the list", "$name is not there");
+	$found->{text} .= "\"$name\": {";
+	for (sort keys %{$m->{exports}}) {
+		$found->{imports}{"found$n"} = [$name, $_];
+		$found->{text} .= "$_: found$n, ";
+		$n++;
+	}
+	$found->{text} .= "}, ";
+}
+$found->{text} .= "};\n";
+push @order, $found;
+$modules{""} = $found;
+$_->{imports}{found} = ["", "found"] for grep { $_ ne $found } values %modules;
 visit("app.js", "the list");
 
 # What a name of the outermost scope of a module means: module and name where it is declared.

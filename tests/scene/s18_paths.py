@@ -81,13 +81,16 @@ rev = files[0].split("/")[1]
 def packed_as(name):
     """A file of net/ui as it is sent: without comments, and all modules in one."""
     folder = os.path.join(SRC, "net", "ui")
+    if name == "help.md":
+        pages = [l.split()[2] for l in open(os.path.join(SRC, "net", "net.am")) if l.startswith("UI_FILES += help/")]
+        return b"".join(b"\f%s\n%s" % (p[5:-3].encode(), open(os.path.join(folder, p), "rb").read()) for p in pages)
     if name == "app.js":
         files = [l.split()[2] for l in open(os.path.join(SRC, "net", "net.am")) if l.startswith("UI_FILES +=")]
         return subprocess.check_output(["perl", os.path.join(folder, "script.pl"), folder] + files)
     return subprocess.check_output(["sh", os.path.join(folder, "pack.sh"), "plain", os.path.join(folder, name)])
 
 
-for f in sorted(set(files) | {f"ui/{rev}/help/sizing.md"}):
+for f in sorted(set(files) | {f"ui/{rev}/help.md"}):
     status, plain, h = get(k.port, "/" + f)
     ok(status == 200 and h["Cache-Control"] == "public, max-age=31536000, immutable" and guarded(h) and h["Content-Type"].split(";")[0] in ("text/javascript", "text/css", "text/markdown", "image/svg+xml"), f"{f}: {status} {h}")
     status, packed, h2 = get(k.port, "/" + f, Accept_Encoding="gzip, br")

@@ -86,7 +86,7 @@ with Chrome() as c:
     html = get("/", Accept="text/html")[2].decode()
     rev = re.search(r"ui/([0-9a-f]+)/", html).group(1)
     total, names = 0, [l.split("+=")[1].strip() for l in open(os.path.join(SRC, "net", "net.am")) if l.startswith("UI_FILES +=")]
-    names = [n for n in names if not n.endswith(".js") or n in ("app.js", "theme.js")]  # which has all modules in it
+    names = [n for n in names if not n.endswith((".js", ".md")) or n in ("app.js", "theme.js")] + ["help.md"]  # app.js has all modules in it, help.md all pages
     for name in names:
         status, _, body = get("/" if name == "index.html" else f"/ui/{rev}/{name}", Accept_Encoding="gzip", Accept="text/html")
         ok(status == 200, f"{name} is served: {len(body)} bytes")

@@ -77,8 +77,8 @@ E
 what="names of properties and of the browser stay; names of modules do not meet"
 want='let _="n";let $=b=>b?.name??b.find;
 let Z="One";let W=[1];function V({open,root:{top=_}},...e){let{a:c,b:d=2}=e,location=$({called:_,name:c,get b(){return d}});document.title=window.open?Z:open;return{top,title:W,location,show(a){return a}}}
-let Y={"views/one.js":{title:Z,show:V}};
-let X=async a=>(await Y[new URL(`./views/${a}.js`,"x:/app.js").pathname.slice(1)]).show($(document));X("one");console.log(new URL("app.js",import.meta.url).href);'
+let Y={"views/one.js":{show:V,title:Z}};
+let X=async a=>(await Promise.resolve(Y[new URL(`./views/${a}.js`,"x:/app.js").pathname.slice(1)])).show($(document));X("one");console.log(new URL("app.js",import.meta.url).href);'
 together lib.js
 for bad in 'import x from "./lib.js";' 'export default 1;' 'import {none} from "./lib.js";\nnone();' 'await 1;' 'export {none};' 'import {name} from "./gone.js";'; do
 	n=$((n + 1))

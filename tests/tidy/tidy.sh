@@ -53,7 +53,7 @@ check "every file of the page is packed" "$(for f in $(cd net/ui && find . -name
 # What a comment, a script or a page cites is here: a path from the top, or a name beside the file. Pages of others are cited by title.
 cited() {
 	files | grep -E '\.(c|h|def|am|sh|py|md)$|^bootstrap$|^\.ci/' | grep -v '^tests/tidy/' | xargs grep -noE '[A-Za-z0-9_./-]+\.md\b' |
-		grep -vE ':(\.[a-z]|/)|^net/net.am:[0-9]*:help/' | while IFS=: read -r file line page; do
+		grep -vE ':(\.[a-z]|/)|^net/net.am:[0-9]*:help/|^[^:]*:[0-9]*:(help|out)\.md$' | while IFS=: read -r file line page; do
 		page=${page#./}
 		[ -f "$page" ] || [ -f "$(dirname "$file")/$page" ] || echo "$file:$line: $page"
 	done

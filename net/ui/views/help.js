@@ -74,10 +74,12 @@ export async function show(root, ctx) {
 		put(body, h("h1", null, "There is no such page"), h("p", null, "These are: ", PAGES.map(([n, text], i) => [i ? ", " : "", h("a", {href: `${base}help/${n}`}, text)]), "."));
 		return {};
 	}
-	const answer = await fetch(new URL(`../help/${name}.md`, import.meta.url), {signal: ctx.signal});
+	const answer = await fetch(new URL("../help.md", import.meta.url), {signal: ctx.signal});
 	if (!answer.ok)
-		throw new Error(`The page ${name} cannot be read (${answer.status}).`);
-	put(body, parse(await answer.text()).map((b) => element(b, `help/${name}`)));
+		throw new Error(`The pages cannot be read (${answer.status}).`);
+	/* All pages in one, each behind a form feed and its name (pack.sh). */
+	const text = (await answer.text()).split("\f").find((t) => t.startsWith(name + "\n"));
+	put(body, parse(text.slice(name.length + 1)).map((b) => element(b, `help/${name}`)));
 	document.getElementById(location.hash.slice(1))?.scrollIntoView();
 	return {};
 }
