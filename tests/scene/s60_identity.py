@@ -195,6 +195,12 @@ for how, name in ((H1, "HTTP/1.1"), (H2, "HTTP/2")):
     ok(status == 204 and ask(how, "/api/v1/query", "-X", "OPTIONS", "-H", "Origin: http://a")[0] == 204, f"{name}: a browser's first question needs nothing")
 status, _, head = request(k.port, "GET", QUERY)
 ok("Bearer" in head["Www-Authenticate"] or "Basic" in head["Www-Authenticate"], "what may be shown stands in WWW-Authenticate")
+head = request(k.port, "GET", "/api/v1/query?query=up", headers={"X-Requested-With": "fetch"})[2]
+ok("Basic" not in head["Www-Authenticate"], "but to a page's script not Basic: it asks itself")
+for url in ("/", "/graph", "/query", "/status", "/help/move"):
+    status, body, head = request(k.port, "GET", url, headers={"Accept": "text/html"})
+    ok(status == 200 and head["Content-Type"].startswith("text/html") and b"<title>Kymo</title>" in body, f"the web page is for everybody: {url} {status}")
+ok(request(k.port, "GET", "/", headers={"Accept": "*/*"})[0] == 401, "not so what programs are told there")
 
 # --- a body is not read before it is known who sends it ---
 s = socket.create_connection(("127.0.0.1", k.port), timeout=60)

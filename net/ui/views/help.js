@@ -3,7 +3,7 @@
  * button that copies it, an expression one that opens it in Query; addresses of this server stand for "localhost:9470".
  */
 import {base} from "../lib/ask.js";
-import {h, put, say} from "../lib/dom.js";
+import {copyButton, h, put} from "../lib/dom.js";
 import {parse} from "../lib/mark.js";
 
 export const title = "Help";
@@ -29,15 +29,9 @@ const line = (of) => of.map((part) => {
 export const here = (text, at = base) => text.replaceAll(/http:\/\/localhost:9470/g, at.replace(/\/$/, ""));
 
 const copy = (text, what) => {
-	const button = h("button", {
-		class: "k-button k-copy", type: "button", "aria-label": `Copy ${what}`,
-		onclick: async () => {
-			await navigator.clipboard.writeText(text);
-			button.textContent = "Copied";
-			say("Copied");
-			setTimeout(() => { button.textContent = "Copy"; }, 1500);
-		},
-	}, "Copy");
+	const button = copyButton(() => text);
+	button.classList.add("k-copy");
+	button.setAttribute("aria-label", `Copy ${what}`);
 	return button;
 };
 
