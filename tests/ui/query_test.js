@@ -113,6 +113,34 @@ test("tabs by keys", async () => {
 	equal(document.activeElement.textContent, "Table", "and back");
 });
 
+test("histograms", async () => {
+	const v = await open("g0.expr=up&g0.tab=0");
+	await v.idle();
+	const tabs = () => [...v.root.querySelectorAll("[role=tab]")].map(b => b.textContent);
+	equal(tabs(), ["Table", "Graph", "Explain", "Trace"], "lines have no heat map");
+	answer = () => matrix({__name__: "b", le: "1"}, {__name__: "b", le: "+Inf"});
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal(tabs(), ["Table", "Graph", "Heat map", "Explain", "Trace"], "buckets have one");
+	const n = queries().length;
+	v.tab(0, "Heat map");
+	ok(await until(() => v.root.querySelector(".k-picture canvas")), "it is drawn");
+	equal([queries().length, new URLSearchParams(location.search).get("g0.display_mode")], [n, "heatmap"], "of the same answer");
+});
+
+test("a folded panel", async () => {
+	const v = await open("g0.expr=up&g0.tab=1&g0.fold=1");
+	await v.idle();
+	equal(queries().length, 0, "asks nothing");
+	v.press(v.panels()[0], "Unfold");
+	await v.idle();
+	ok(queries().length === 1 && v.root.querySelector("tbody"), "until it is unfolded");
+	v.press(v.panels()[0], "Fold");
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	equal([v.panels()[0].classList.contains("k-folded"), new URLSearchParams(location.search).has("g0.fold")], [false, false], "running unfolds it");
+});
+
 test("panels", async () => {
 	const v = await open("g0.expr=a&g0.tab=1&g1.expr=b&g1.tab=1");
 	const exprs = () => v.panels().map((_, n) => v.area(n).value);

@@ -63,8 +63,8 @@ export function panel(state, host) {
 		if ("expr" in patch) ed.value = p.expr;
 		host.changed(me, {time});
 		frame();
-		if (look) show().catch(failed);
-		else me.run();
+		if (look && (answer || p.fold)) show().catch(failed);
+		else me.run({again: look});
 	}
 
 	/* What does not depend on an answer. */
@@ -101,7 +101,11 @@ export function panel(state, host) {
 		abort?.abort();
 		asking?.abort();
 		p.expr = ed.value;
-		if (!again) host.changed(me, {time: false});
+		if (!again) {
+			p.fold = false;
+			host.changed(me, {time: false});
+			frame();
+		}
 		ed.setError(null);
 		if (!p.expr.trim()) return rest();
 		kind = need();

@@ -100,7 +100,7 @@ export function show(root, ctx) {
 		shared = {refresh: want.refresh, sync: want.sync};
 		const states = want.panels.length ? want.panels : [blank()];
 		while (panels.length > states.length) panels.pop().destroy();
-		states.forEach((s, i) => (panels[i] ? panels[i].set(s) : s.expr.trim() ? add(s, i).run({again: true}) : add(s, i)));
+		states.forEach((s, i) => (panels[i] ? panels[i].set(s) : s.expr.trim() && !s.fold ? add(s, i).run({again: true}) : add(s, i)));
 		if (replace && want.panels.length) link(true);
 		draw();
 		pace();
