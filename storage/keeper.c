@@ -315,11 +315,11 @@ static void copy_out(const struct family *f, struct arena *a, struct batch_meta 
 		.type = f->type };
 }
 
-static void get_one(const struct keeper *k, uint32_t tenant, struct store_meta_req *r)
+static void get_one(
+    const struct keeper *k, uint32_t tenant, struct store_meta_req *r, const char *name, size_t len)
 {
-	uint64_t hash = hash_of(k, tenant, r->family, r->family_len);
-	const struct family *f =
-	    *place(&k->parts[part_of(hash)], hash, tenant, r->family, r->family_len);
+	uint64_t hash = hash_of(k, tenant, name, len);
+	const struct family *f = *place(&k->parts[part_of(hash)], hash, tenant, name, len);
 	if (f && r->count < r->_room)
 		copy_out(f, r->arena, &r->metas[r->count++]);
 }
@@ -336,15 +336,29 @@ static void get_begin(const struct keeper *k, struct store_meta_req *r)
 	r->count = r->_room = 0;
 	r->metas = NULL;
 	r->_family = NULL;
+	r->_name = 0;
 	r->_begun = true;
 	for (r->_tenant = 0; r->_tenant < r->tenants_count; r->_tenant++) {
 		const struct owner *o = owner_at(k, r);
 		if (o && o->count)
-			r->_room += r->family ? 1 : o->count;
+			r->_room += r->family ? 1 : r->names ? r->names_count : o->count;
 	}
 	r->_tenant = 0;
 	if (r->_room)
 		r->metas = arena_array(r->arena, r->_room, sizeof *r->metas);
+}
+
+/* False: the turn is to be given away, and they go on. */
+static bool get_names(const struct keeper *k, struct store_meta_req *r)
+{
+	for (unsigned n = 0; r->_name < r->names_count; r->_name++) {
+		const struct store_meta_name *name = &r->names[r->_name];
+		if (n++ % GET_LOOK == GET_LOOK - 1 && job_should_yield())
+			return false;
+		get_one(k, r->tenants[r->_tenant], r, name->s, name->len);
+	}
+	r->_name = 0;
+	return true;
 }
 
 bool keeper_get(const struct keeper *k, struct store_meta_req *r)
@@ -355,8 +369,10 @@ bool keeper_get(const struct keeper *k, struct store_meta_req *r)
 	for (; r->_tenant < r->tenants_count; r->_tenant++) {
 		const struct owner *o = owner_at(k, r);
 		if (r->family)
-			get_one(k, r->tenants[r->_tenant], r);
-		if (r->family || !o)
+			get_one(k, r->tenants[r->_tenant], r, r->family, r->family_len);
+		else if (r->names && o && !get_names(k, r))
+			return false;
+		if (r->family || r->names || !o)
 			continue;
 		const struct family *f = r->_family ? r->_family : o->first;
 		for (; f && r->count < r->_room; f = f->next) {

@@ -147,6 +147,14 @@ struct store_meta_req {
 	struct arena *arena;
 	const char *family; /* NULL = all */
 	size_t family_len;
+	/*
+	 * Only these instead, in their order for each tenant; NULL: no list. Borrowed until done.
+	 */
+	const struct store_meta_name {
+		const char *s;
+		size_t len;
+	} * names;
+	size_t names_count;
 	const uint32_t *tenants; /* borrowed until done */
 	size_t tenants_count;
 	struct batch_meta *metas;
@@ -160,6 +168,7 @@ struct store_meta_req {
 	bool _begun;
 	size_t _tenant;      /* of tenants: whose turn it is */
 	const void *_family; /* of that one, the next; NULL: its first */
+	size_t _name;        /* of names, the next */
 	size_t _room;        /* of metas */
 };
 void store_meta(struct store *st, struct store_meta_req *r);

@@ -45,7 +45,8 @@ static void api_category(struct buf *b, const struct api_conf *c)
 		{ "openapi_3.1", true }, { "openapi_3.2", false },
 		{ "otlp_write_receiver", !c->recv || !c->recv->off[RECEIVER_OTLP] },
 		{ "query_stats", true }, { "query_warnings", true },
-		{ "remote_write_receiver", true }, { "search", false },
+		{ "remote_write_receiver", true }, { "search", true },
+		{ "search_fuzz_alg_jarowinkler", true }, { "search_fuzz_alg_subsequence", true },
 		{ "time_range_labels", true }, { "time_range_series", true } };
 	category(b, true, "api", f, COUNT_OF(f));
 }

@@ -16,6 +16,7 @@
 #include "net/api/api_read.h"
 #include "net/api/api_relabel.h"
 #include "net/api/api_rules.h"
+#include "net/api/api_search.h"
 #include "net/api/api_status.h"
 #include "net/api/api_tenants.h"
 #include "net/api/apidoc.h"
@@ -75,6 +76,7 @@
 #define LIMIT_500        P("limit", PARAM_COUNT, false, "entries of each list at most, 1 to 500 (20)")
 #define SELECTORS        P("match[]", PARAM_SELECTORS, false, "only series that one of them selects")
 #define EXTRA            P("extra_label", PARAM_TEXT, false, "`name=value`: a label that all of it gets; may be repeated")
+#define SEARCHED         P("search[]", PARAM_TEXT, false, "what to look for, up to 32 of 256 bytes: one must fit; none: everything does") P("fuzz_alg", PARAM_TEXT, false, "`subsequence` (what is usual): its characters in this order; or `jarowinkler`: a part of the text, or one like it") P("fuzz_threshold", PARAM_COUNT, false, "0 to 100: the least score, in percent (0); 100 with `subsequence`: only what begins so") P("case_sensitive", PARAM_TEXT, false, "`false`: it is not (`true`)") P("sort_by", PARAM_TEXT, false, "`alpha` (what is usual) or `score`") P("sort_dir", PARAM_TEXT, false, "with `sort_by=alpha`: `asc` or `dsc`") P("include_score", PARAM_TEXT, false, "`true`: with the score of each, 0 to 1") SELECTORS P("start", PARAM_TIME, false, "begin of the range (an hour ago)") P("end", PARAM_TIME, false, "its end (now)") P("limit", PARAM_COUNT, false, "of them at most, up to `--web.search.max-limit` (100)") P("batch_size", PARAM_COUNT, false, "results of one line at most (100)")
 #define SELECTORS_NEEDED P("match[]", PARAM_SELECTORS, true, "series that one of them selects")
 
 static const struct route rows[] = {
@@ -193,6 +195,12 @@ static const struct route rows[] = {
 	  DOC(META, "The names of labels.", "200 names, sorted", "400 422", SELECTORS RANGE LIMIT) },
 	{ REQ_GET,  "/api/v1/label/<name>/values",          api_meta_label_values,   ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_LABELS, ROLE_READ,
 	  DOC(META, "The values of a label.", "200 values, sorted", "400 422", P("name", PARAM_LABEL, true, "the label") SELECTORS RANGE LIMIT) },
+	{ GET_POST, "/api/v1/search/metric_names",          api_search_metrics,      ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SEARCH, ROLE_READ,
+	  DOC(META, "Names of metrics that fit what somebody types, the best first when asked so.", "200 lines of JSON: results, then the status", "400 422", SEARCHED P("include_metadata", PARAM_TEXT, false, "`true`: with type, help and unit, where they are known")) },
+	{ GET_POST, "/api/v1/search/label_names",           api_search_names,        ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SEARCH, ROLE_READ,
+	  DOC(META, "The same of names of labels.", "200 lines of JSON", "400 422", SEARCHED) },
+	{ GET_POST, "/api/v1/search/label_values",          api_search_values,       ROUTE_JSON,                 FORM, NULL, M_HTTP_SECONDS_SEARCH, ROLE_READ,
+	  DOC(META, "The same of the values of a label.", "200 lines of JSON", "400 422", P("label", PARAM_LABEL, true, "the label") SEARCHED) },
 	{ REQ_GET,  "/api/v1/metadata",                     api_meta_metadata,       ROUTE_JSON,                 0, NULL, M_HTTP_SECONDS_METADATA, ROLE_READ,
 	  DOC(META, "Type, help and unit of metrics, as writers sent them.", "200 lists by metric", "400", P("metric", PARAM_TEXT, false, "only this one") P("limit", PARAM_COUNT, false, "metrics at most; less than 0: all") P("limit_per_metric", PARAM_COUNT, false, "entries of each metric at most")) },
 	{ GET_HEAD, "/api/v1/targets/metadata",             api_meta_targets,        ROUTE_JSON,                 0, NULL, 0, ROLE_READ,

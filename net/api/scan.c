@@ -3,10 +3,14 @@
  *
  *   COLLECTS > LISTS (an array of pointers to what was collected) > SORTS > SHRINKS (no item twice)
  *      |  not small any more: grow_msg goes home and comes back; the job sleeps meanwhile
+ *   With opts.find what comes goes to a pick, and LISTS takes what that has.
  *   Any error, or cancel: the piece goes home at once.
  */
 #include "net/api/scan.h"
 
+#include <sys/random.h>
+
+#include "core/base/clock.h"
 #include "core/base/msort.h"
 #include "core/base/wire.h"
 #include "core/rt/job.h"
@@ -14,8 +18,9 @@
 #define ITEMS_PER_LOOK 16u  /* between looks at the clock */
 #define STEPS_PER_LOOK 256u /* of listing and sorting */
 #define WARNINGS_MAX   4u
-#define ITEM_HEAD      4u  /* length before each item */
-#define ITEM_SAMPLES   32u /* reading, sorting and telling one costs as much as so many samples */
+#define ITEM_HEAD      4u   /* length before each item */
+#define ITEM_SAMPLES   32u  /* reading, sorting and telling one costs as much as so many samples */
+#define CALL_SAMPLES   100u /* a call of a cursor that only gives what it found at its end */
 #define FIRST_BLOCK    4096u
 #define CHUNK_LEAST    ((size_t)1 << 10)
 #define CHUNK_MOST     ((size_t)32 << 10)
@@ -47,8 +52,11 @@ struct piece { /* of one shard: made at home, filled on the shard's loop, read a
 	size_t chunk_at; /* LISTS: in chunk */
 	const void **items;
 	struct msort sort;
-	uint64_t cursor_bytes;   /* of the cursor, charged */
+	struct pick pick; /* opts.find */
+	struct fuzzy_scratch scratch;
+	uint64_t cursor_bytes;   /* of the cursor and the pick, charged */
 	size_t count, told;      /* items collected; those the ticket knows of */
+	uint64_t calls;          /* of cursors, that it does not know of */
 	size_t at, kept;         /* in items: LISTS, SHRINKS, scan_next; SHRINKS */
 	bool grows;              /* the job sleeps, home has grow_msg */
 	struct piece *next_grow; /* home's list of them */
@@ -61,7 +69,7 @@ struct scan {
 	struct source *source;
 	struct scan_opts o;
 	struct loop *home;
-	uint64_t piece_items_max;
+	uint64_t piece_items_max, seed;
 	size_t out;            /* messages that are not home yet */
 	struct piece *growing; /* wait for a heavy place */
 	bool truncated;
@@ -91,6 +99,8 @@ struct scan *scan_start(struct source *src, const struct scan_opts *o)
 	s->o = *o;
 	s->home = loop_here();
 	s->pieces_count = shards;
+	if (o->find && getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != (ssize_t)sizeof(s->seed))
+		s->seed = clock_real_mono_ns() ^ (uintptr_t)s;
 	if (!s->o.items_max || s->o.items_max > most)
 		s->o.items_max = most;
 	/*
@@ -110,6 +120,9 @@ struct scan *scan_start(struct source *src, const struct scan_opts *o)
 		arena_init(&p->arena, FIRST_BLOCK);
 		arena_purse(&p->arena, ticket_purse(o->ticket));
 		errbuf_init(&p->eb);
+		fuzzy_scratch_init(&p->scratch);
+		if (o->find)
+			pick_init(&p->pick, o->find->order, o->find->max, s->seed);
 		s->out++;
 		loop_send(p->loop, &p->msg);
 	}
@@ -162,8 +175,12 @@ void scan_free(struct scan *s)
 	if (!s)
 		return;
 	for (unsigned i = 0; i < s->pieces_count; i++) {
-		arena_release(&s->pieces[i].arena);
-		mem_free(s->pieces[i].warning);
+		struct piece *p = &s->pieces[i];
+		purse_give(ticket_purse(s->o.ticket), p->cursor_bytes);
+		pick_release(&p->pick);
+		fuzzy_scratch_release(&p->scratch);
+		arena_release(&p->arena);
+		mem_free(p->warning);
 	}
 	mem_free(s);
 }
@@ -216,9 +233,10 @@ static void piece_goes(struct mbox_msg *m)
 /* True: the job sleeps until there is a place. */
 static bool piece_too_heavy(struct piece *p)
 {
-	uint64_t more = p->count - p->told;
+	uint64_t more = (p->count - p->told) * ITEM_SAMPLES + p->calls * CALL_SAMPLES;
 	p->told = p->count;
-	if (!ticket_touched(p->scan->o.ticket, more * ITEM_SAMPLES))
+	p->calls = 0;
+	if (!ticket_touched(p->scan->o.ticket, more))
 		return false;
 	p->grows = true;
 	p->grow_msg.fn = piece_grows;
@@ -246,6 +264,7 @@ static void piece_begin(struct mbox_msg *m)
 		.t_max_ms = o->t_max_ms,
 		.label = o->label,
 		.label_len = o->label_len,
+		.find = o->find,
 		.wake = wake,
 		.wake_arg = p,
 	};
@@ -256,9 +275,10 @@ static void piece_begin(struct mbox_msg *m)
 	job_start(p->loop, &p->job);
 }
 
-/* What the cursor holds is the ticket's, too. */
+/* What the cursor holds is the ticket's, too, and the pick. */
 static void cursor_charge(struct piece *p, uint64_t bytes)
 {
+	bytes += pick_bytes(&p->pick);
 	struct purse *purse = ticket_purse(p->scan->o.ticket);
 	if (bytes > p->cursor_bytes)
 		purse_force(purse, bytes - p->cursor_bytes);
@@ -382,8 +402,20 @@ static bool take_newest(struct piece *p, const struct source_item *item)
 	return taken;
 }
 
+static bool take_found(struct piece *p, const struct source_item *item)
+{
+	const struct source_find *f = p->scan->o.find;
+	double score;
+	if (fuzzy_score(f->fuzzy, &p->scratch, item->text, item->text_len, &score) &&
+	    pick_wants(&p->pick, item->text, item->text_len, score))
+		pick_put(&p->pick, item->text, item->text_len, score);
+	return true;
+}
+
 static bool take_item(struct piece *p, const struct source_item *item)
 {
+	if (p->scan->o.find)
+		return take_found(p, item);
 	if (p->scan->o.what == SOURCE_SERIES_SAMPLES)
 		return take_newest(p, item);
 	if (p->scan->o.what == SOURCE_EXEMPLARS)
@@ -400,6 +432,19 @@ enum step {
 	STEP_FAILED
 };
 
+/* Is there time left, and a place? */
+static enum step collect_looks(struct piece *p)
+{
+	const struct scan_opts *o = &p->scan->o;
+	bool late = loop_now_ns(p->loop) > o->deadline_ns;
+	if (late && o->find) {
+		p->err = ERR_TIMEOUT;
+		return STEP_FAILED;
+	}
+	p->truncated |= late;
+	return late ? STEP_NEXT : piece_too_heavy(p) ? STEP_WAIT : STEP_ON;
+}
+
 static enum step collect(struct piece *p)
 {
 	const struct scan *s = p->scan;
@@ -409,13 +454,14 @@ static enum step collect(struct piece *p)
 			return p->err ? STEP_FAILED : STEP_NEXT;
 		enum source_state state = p->cursor->ops->next(p->cursor, &item);
 		cursor_charge(p, p->cursor->memory);
+		p->calls += s->o.find != NULL;
 		switch (state) {
 		case SOURCE_READY:
 			if (!take_item(p, &item))
 				return p->err ? STEP_FAILED : STEP_NEXT;
 			break;
 		case SOURCE_AGAIN:
-			return STEP_ON;
+			return s->o.find ? collect_looks(p) : STEP_ON;
 		case SOURCE_WAIT:
 			return STEP_WAIT;
 		case SOURCE_END:
@@ -427,11 +473,7 @@ static enum step collect(struct piece *p)
 			return STEP_FAILED;
 		}
 	}
-	if (loop_now_ns(p->loop) > s->o.deadline_ns) {
-		p->truncated = true;
-		return STEP_NEXT;
-	}
-	return piece_too_heavy(p) ? STEP_WAIT : STEP_ON;
+	return collect_looks(p);
 }
 
 /* Both arrays are asked for before they are taken. */
@@ -453,6 +495,10 @@ static enum step list(struct piece *p)
 {
 	if (!p->items && !list_begin(p))
 		return STEP_FAILED;
+	if (p->scan->o.find) {
+		memcpy(p->items, p->pick.items, p->count * sizeof(*p->items));
+		return STEP_NEXT;
+	}
 	for (unsigned n = 0; n < STEPS_PER_LOOK && p->at < p->count; n++) {
 		if (p->chunk_at == p->chunk->len) {
 			p->chunk = p->chunk->next;
@@ -511,8 +557,28 @@ static int newest_cmp(const void *x, const void *y)
 	return c ? c : item_cmp(x, y);
 }
 
+static int text_cmp(const void *x, const void *y)
+{
+	return pick_cmp(PICK_TEXT, x, y);
+}
+
+static int text_down_cmp(const void *x, const void *y)
+{
+	return pick_cmp(PICK_TEXT_DOWN, x, y);
+}
+
+static int score_cmp(const void *x, const void *y)
+{
+	return pick_cmp(PICK_SCORE, x, y);
+}
+
 static msort_cmp cmp_of(const struct scan *s)
 {
+	static const msort_cmp found[] = {
+		[PICK_TEXT] = text_cmp, [PICK_TEXT_DOWN] = text_down_cmp, [PICK_SCORE] = score_cmp
+	};
+	if (s->o.find)
+		return found[s->o.find->order];
 	return s->o.what == SOURCE_EXEMPLARS     ? series_cmp
 	    : s->o.what == SOURCE_SERIES_SAMPLES ? newest_cmp
 	                                         : item_cmp;
@@ -530,11 +596,17 @@ static enum step sort(struct piece *p)
 	return msort_run(&p->sort, STEPS_PER_LOOK) ? STEP_NEXT : STEP_ON;
 }
 
+/* Do both say the same? */
+static bool is_same(const struct scan *s, const void *x, const void *y)
+{
+	return !(s->o.find ? scan_cmp(s, x, y) : item_cmp(x, y));
+}
+
 static enum step shrink(struct piece *p)
 {
 	const void **items = p->sort.items;
 	for (unsigned n = 0; n < STEPS_PER_LOOK && p->at < p->count; n++, p->at++)
-		if (!p->kept || item_cmp(items[p->at], items[p->kept - 1]))
+		if (!p->kept || !is_same(p->scan, items[p->at], items[p->kept - 1]))
 			items[p->kept++] = items[p->at];
 	if (p->at < p->count)
 		return STEP_ON;
@@ -584,6 +656,8 @@ static enum job_state piece_run(struct job *j)
 		case STEP_FAILED:
 			return finish(p, p->err);
 		case STEP_NEXT:
+			if (p->state == PIECE_COLLECTS && p->scan->o.find)
+				p->count = p->pick.count;
 			if (!p->count || p->state == PIECE_SHRINKS) {
 				p->at = 0;
 				return finish(p, ERR_OK);
@@ -646,9 +720,9 @@ static const void *head_of(const struct piece *p)
 }
 
 /* The least of the heads of all pieces; it is taken from each that has it. */
-const char *scan_next(struct scan *s, size_t *len)
+static const void *next_item(struct scan *s)
 {
-	const uint8_t *least = NULL;
+	const void *least = NULL;
 	for (unsigned i = 0; i < s->pieces_count; i++) {
 		const void *head = head_of(&s->pieces[i]);
 		if (head && (!least || scan_cmp(s, head, least) < 0))
@@ -662,12 +736,26 @@ const char *scan_next(struct scan *s, size_t *len)
 	}
 	for (unsigned i = 0; i < s->pieces_count; i++) {
 		const void *head = head_of(&s->pieces[i]);
-		if (head && (head == least || !item_cmp(head, least)))
+		if (head && (head == least || is_same(s, head, least)))
 			s->pieces[i].at++;
 	}
 	s->given++;
-	*len = wire_load32(least);
-	return (const char *)least + ITEM_HEAD;
+	return least;
+}
+
+const char *scan_next(struct scan *s, size_t *len)
+{
+	const uint8_t *item = next_item(s);
+	if (!item)
+		return NULL;
+	*len = wire_load32(item);
+	return (const char *)item + ITEM_HEAD;
+}
+
+const struct pick_item *scan_next_found(struct scan *s)
+{
+	CHECK(s->o.find != NULL);
+	return next_item(s);
 }
 
 bool scan_truncated(const struct scan *s)

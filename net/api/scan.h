@@ -37,7 +37,13 @@ struct scan_opts { /* everything pointed at is borrowed until scan_free */
 	uint64_t items_max;            /* 0 = query_items of the limits, which is also the most */
 	uint64_t deadline_ns;          /* loop_now_ns() */
 	bool all;                      /* more than items_max are an error, nothing is left out */
-	const uint32_t *tenants;       /* whose */
+	/*
+	 * LABEL_NAMES, LABEL_VALUES: only the best of those that fit, in their order, by
+	 * scan_next_found; find->max is items_max + 1. What is not there at deadline_ns is
+	 * ERR_TIMEOUT then. NULL: all
+	 */
+	const struct source_find *find;
+	const uint32_t *tenants; /* whose */
 	size_t tenants_count;
 	struct ticket *ticket;
 	void (*done)(void *arg, struct scan *s);
@@ -57,6 +63,8 @@ enum err scan_err(const struct scan *s, const char **text);
  * and scan_truncated() is known.
  */
 const char *scan_next(struct scan *s, size_t *len);
+/* The same with opts.find. Until scan_free. */
+const struct pick_item *scan_next_found(struct scan *s);
 /*
  * Labels and exemplars of such an item, see core/model/exemplar.h; several sets may give a series
  * twice.

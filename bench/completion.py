@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""How long does an answer to somebody who types take? (Not part of CI.)
+
+SERIES series (1 M) of METRICS metrics (10,000) with 200 label names go in by Remote Write; `uid` has a value of
+its own in each. Then ASKS searches of each kind (limit 100, each with another text), one after the other, on one
+connection: p50, p99 and the most of the time from the request to the last byte, and the CPU time that the server
+took for one, which other processes on the machine do not change. Then the same beside RATE samples a second
+(50,000; 0: not). With PROMETHEUS (a program of version 3.14 or later) the same bodies go to it, too, and it is asked
+the same with --enable-feature=search-api, and for /api/v1/label/__name__/values.
+
+  KYMO_BUILD=build python3 bench/completion.py
+  KYMO_BUILD=build SERIES=100000 RATE=0 PROMETHEUS=/usr/bin/prometheus python3 bench/completion.py
+"""
+import os, random, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "scene"))
+from lib import *
+
+ENV = os.environ.get
+SERIES, METRICS, ASKS, RATE = int(ENV("SERIES", "1000000")), int(ENV("METRICS", "10000")), int(ENV("ASKS", "200")), int(ENV("RATE", "50000"))
+PROMETHEUS, LOOPS, BODY = ENV("PROMETHEUS", ""), ENV("LOOPS", "2"), 5000
+AREAS, THINGS = ["net", "disk", "http", "db", "cache", "queue", "auth", "billing", "search", "mail"], ["latency", "requests", "errors", "bytes", "depth", "retries", "hits", "misses", "open", "age"]
+top = tmpdir("completion", ENV("TOP"))
+
+
+def metric(m):
+    return f"app_{AREAS[m % 10]}_{THINGS[m // 10 % 10]}_{m // 100:03d}_total"
+
+
+def labels(i):
+    m = i % METRICS
+    return {"__name__": metric(m), "job": f"job-{i % 20}", "instance": f"10.0.{i % 40}.{i % 25}:9100", "region": f"r{i % 5}", "uid": f"u-{i * 7919 % SERIES:07d}",
+            f"own_{m % 195:03d}": f"v{i % 7}"}
+
+
+class Server:
+    def __init__(self, name, port, pid):
+        self.name, self.port, self.pid = name, port, pid
+        self.c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def cpu(self):
+        f = open(f"/proc/{self.pid}/stat").read().rsplit(") ", 1)[1].split()
+        return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
+
+    def ask(self, path, params):
+        begin = time.perf_counter()
+        self.c.request("GET", "/api/v1/" + path + "?" + urllib.parse.urlencode(params, doseq=True))
+        r = self.c.getresponse()
+        body = r.read()
+        return r.status, body, (time.perf_counter() - begin) * 1000
+
+
+k = Kymod(os.path.join(top, "data"), "--loops", LOOPS, "--no-self-metrics", "--limits.new-series-per-s", "0")
+servers = [Server("kymod", k.port, k.pid)]
+if PROMETHEUS:
+    port = free_port()
+    with open(os.path.join(top, "prometheus.yml"), "w") as f:
+        f.write("global: {scrape_interval: 1h}\n")
+    p = Process([PROMETHEUS, "--config.file", os.path.join(top, "prometheus.yml"), "--storage.tsdb.path", os.path.join(top, "prom"), "--web.listen-address", f"127.0.0.1:{port}", "--web.enable-remote-write-receiver",
+                 "--enable-feature=search-api"], os.path.join(top, "prom.log"))
+    while True:
+        try:
+            if request(port, "GET", "/-/ready")[0] == 200:
+                break
+        except OSError:
+            time.sleep(0.2)
+    servers.append(Server("prometheus", port, p.pid))
+
+now = int(time.time() * 1000)
+begin = time.time()
+for first in range(0, SERIES, BODY):
+    raw = b"".join(series(labels(i), [(now, 1)]) for i in range(first, min(first + BODY, SERIES)))
+    for s in servers:
+        for _ in range(100):
+            status = write(s.port, raw)[0]
+            if status in (200, 204):
+                break
+            time.sleep(0.1)
+        ok(status in (200, 204), f"{s.name}: {first}") if status not in (200, 204) else None
+rss = int(re.search(r"VmRSS:.*?(\d+)", open(f"/proc/{k.pid}/status").read())[1]) // 1024
+note(f"{SERIES} series of {METRICS} metrics in {time.time() - begin:.0f} s; memory of kymod {rss} MiB")
+
+rnd = random.Random(14)
+M, V, N = "search/metric_names", "search/label_values", "search/label_names"
+PREFIX = {"fuzz_threshold": 100}
+
+
+def some():
+    return rnd.randrange(SERIES)
+
+
+def of(i):
+    return metric(i % METRICS)
+
+
+KINDS = {
+    "metrics, prefix": lambda: (M, {"search[]": of(some())[:rnd.randrange(4, 20)], **PREFIX}),
+    "metrics, prefix, with help": lambda: (M, {"search[]": of(some())[:rnd.randrange(4, 20)], **PREFIX, "include_metadata": "true"}),
+    "metrics, a part": lambda: (M, {"search[]": of(some())[5:rnd.randrange(8, 18)], "fuzz_alg": "jarowinkler"}),
+    "metrics, characters, best first": lambda: (M, {"search[]": "".join(c for c in of(some())[4:] if rnd.random() < 0.5) or "a", "sort_by": "score"}),
+    "metrics, alike, best first": lambda: (M, {"search[]": of(some()).replace("_", ""), "fuzz_alg": "jarowinkler", "fuzz_threshold": 80, "sort_by": "score"}),
+    "metrics, any case, best first": lambda: (M, {"search[]": of(some())[4:12].upper(), "case_sensitive": "false", "sort_by": "score"}),
+    "metrics of a job (50,000 series), prefix": lambda: (M, {"search[]": of(some())[:8], **PREFIX, "match[]": f'{{job="job-{some() % 20}"}}'}),
+    "label names of a metric": lambda: (N, {"match[]": of(some())}),
+    "label names of a job (50,000 series)": lambda: (N, {"match[]": f'{{job="job-{some() % 20}"}}'}),
+    "label names of a region (200,000 series)": lambda: (N, {"match[]": f'{{region="r{some() % 5}"}}'}),
+    "label names": lambda: (N, {"search[]": f"own_{some() % 195:03d}"[:rnd.randrange(2, 6)]}),
+    "values of a label of a metric, prefix": lambda: (V, {"label": "uid", "match[]": of(some()), "search[]": f"u-{some():07d}"[:rnd.randrange(1, 4)], **PREFIX}),
+    "values of a label of a metric and a job": lambda: (V, {"label": "uid", "match[]": f'{of(some())}{{job="job-{some() % 20}"}}'}),
+    "1 M values, prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:rnd.randrange(1, 9)], **PREFIX}),
+    "1 M values, prefix, best first": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:rnd.randrange(1, 9)], "sort_by": "score"}),
+    "1 M values, a part": lambda: (V, {"label": "uid", "search[]": f"{some():07d}"[2:], "fuzz_alg": "jarowinkler"}),
+    "1 M values, a part that none has": lambda: (V, {"label": "uid", "search[]": f"{some():07d}x", "fuzz_alg": "jarowinkler"}),
+    "1 M values, characters, best first": lambda: (V, {"label": "uid", "search[]": f"{some():07d}"[:5], "sort_by": "score"}),
+    "1 M values, of a job (50,000 series), prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:4], **PREFIX, "match[]": f'{{job="job-{some() % 20}"}}'}),
+    "1 M values, of a region (200,000 series), a part": lambda: (V, {"label": "uid", "search[]": f"{some():07d}"[3:], "fuzz_alg": "jarowinkler", "match[]": f'{{region="r{some() % 5}"}}'}),
+    "1 M values, of half the metrics, prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:5], **PREFIX, "match[]": '{__name__=~"app_(net|disk|http|db|cache)_.+"}'}),
+}
+
+
+def measured(title):
+    print(f"\n{title}\n{'':52}" + "".join(f"{s.name + ' p50':>16}{'p99':>9}{'max ms':>9}{'cpu ms':>9}{'found':>7}" for s in servers))
+    for kind, make in KINDS.items():
+        asked, line = [make() for _ in range(ASKS)], f"{kind:52}"
+        for s in servers:
+            times, found, cpu = [], 0, s.cpu()
+            for path, params in asked:
+                status, body, ms = s.ask(path, params)
+                if status != 200:
+                    print(body)
+                found += sum(len(json.loads(x).get("results", [])) for x in body.splitlines())
+                times.append(ms)
+            times.sort()
+            line += f"{times[len(times) // 2]:16.1f}{times[min(len(times) - 1, len(times) * 99 // 100)]:9.1f}{times[-1]:9.1f}{(s.cpu() - cpu) * 1000 / ASKS:9.1f}{found / ASKS:7.0f}"
+        print(line, flush=True)
+
+
+measured("alone")
+for s in servers:
+    times = sorted(s.ask("label/__name__/values", {"limit": 100})[2] for _ in range(ASKS))
+    print(f"{s.name}: /api/v1/label/__name__/values?limit=100: p50 {times[len(times) // 2]:.1f} ms, p99 {times[len(times) * 99 // 100]:.1f} ms")
+if RATE:
+    b = subprocess.Popen([BENCH, "write", "--url", f"http://127.0.0.1:{k.port}", "--kind", "kymo", "--series", str(RATE), "--step", "1s", "--pace", "1s", "--duration", "1h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    time.sleep(3)
+    servers = servers[:1]
+    measured(f"beside {RATE} samples a second (cpu: with what the writes take)")
+    b.terminate()
+    print(b.communicate()[0][-1500:])
+for s in servers:
+    s.c.close()
+k.end()
+if PROMETHEUS:
+    p.end()
