@@ -52,7 +52,8 @@ def later(s, idle=False):
             return m
         if idle and not m[-1]["series"]:
             return m  # nothing to count any more
-        time.sleep(0.01)
+        time.sleep(0.05)
+        clock.pass_s(1)  # the file of the round before may have been on its way: then the next look finds it due
     return []
 
 
