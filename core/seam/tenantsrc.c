@@ -104,11 +104,15 @@ static void query_make(struct federated *f)
 	f->query.tenants = f->tenants;
 	f->query.tenants_count = f->count;
 	matchers_take(f);
+	/* Whether there is any name says only who is asked for all. */
+	if (q->what == SOURCE_LABEL_NAMES)
+		f->query.find = NULL;
 	if (q->what != SOURCE_LABEL_VALUES)
 		return;
 	f->owners = bytes_equal(q->label, q->label_len, TENANTSRC_LABEL, LABEL_LEN);
 	if (f->owners) {
 		f->query.what = SOURCE_SERIES;
+		f->query.find = NULL;
 		f->query.tenants_count = 1;
 	} else if (is_original(q->label, q->label_len)) {
 		f->query.label = TENANTSRC_LABEL;

@@ -42,7 +42,8 @@ static struct loop *loop_of(struct source *s, unsigned shard)
 
 static enum err cursor_open(struct shard *sh, const struct source_query *q, struct source_cursor **out)
 {
-	return q->find ? searchread_open(sh, q, out) : select_open(sh, q, out);
+	bool texts = q->what == SOURCE_LABEL_NAMES || q->what == SOURCE_LABEL_VALUES;
+	return q->find && texts ? searchread_open(sh, q, out) : select_open(sh, q, out);
 }
 
 /* --- several tenants --- */

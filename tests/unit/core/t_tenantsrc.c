@@ -17,7 +17,8 @@ struct one {
 	struct labels ls;
 };
 static struct one list[16];
-static unsigned list_count, opens;
+static unsigned list_count, opens, misasked;
+static struct fuzzy_scratch scratch;
 static struct arena arena;
 
 struct walk {
@@ -48,6 +49,9 @@ static enum source_state names_next(struct walk *w, struct source_item *out)
 		return SOURCE_AGAIN;
 	out->text = values ? l.value : l.name;
 	out->text_len = values ? l.value_len : l.name_len;
+	double score;
+	if (w->q->find && !fuzzy_score(w->q->find->fuzzy, &scratch, out->text, out->text_len, &score))
+		return SOURCE_AGAIN;
 	return SOURCE_READY;
 }
 
@@ -96,6 +100,7 @@ static enum err walk_open(
 	w->base.ops = &walk_ops;
 	w->q = q;
 	opens++;
+	misasked += q->find && q->what != SOURCE_LABEL_NAMES && q->what != SOURCE_LABEL_VALUES;
 	*out = &w->base;
 	return 0;
 }
@@ -124,6 +129,8 @@ static void add(uint32_t tenant, struct labels ls)
 
 /* ---- asking ---- */
 
+static const struct source_find *searched; /* of all questions from now on */
+
 static const char *ask(enum source_what what, const char *label, const uint32_t *tenants,
     size_t tenants_count, const struct matcher *ms, size_t ms_count)
 {
@@ -134,7 +141,8 @@ static const char *ask(enum source_what what, const char *label, const uint32_t 
 		.tenants = tenants,
 		.tenants_count = tenants_count,
 		.matchers = ms,
-		.matchers_count = ms_count };
+		.matchers_count = ms_count,
+		.find = searched };
 	struct source_cursor *c;
 	struct source_item item;
 	struct buf b;
@@ -236,9 +244,28 @@ static void names_and_values(void)
 	tap_is_str(ask(SOURCE_LABEL_VALUES, "zone", both, 2, NULL, 0), "x", "others as they are");
 }
 
+/* What is sought narrows what is asked below only where nothing else follows from it. */
+static void searches(void)
+{
+	struct fuzzy f;
+	const struct source_find find = { .fuzzy = &f, .order = PICK_TEXT, .max = 5 };
+	fuzzy_init(&f, FUZZY_SUBSEQUENCE, 1, false);
+	tap_ok(fuzzy_add(&f, &arena, "__tenant", 8), "a search for the label");
+	searched = &find;
+	tap_ok(strstr(ask(SOURCE_LABEL_NAMES, NULL, both, 2, NULL, 0), "__tenant_id__"),
+	    "finds it, though no series' own names fit");
+	tap_is_str(ask(SOURCE_LABEL_VALUES, "__tenant_id__", both, 2, NULL, 0), "acme zoo",
+	    "its values do not hang on whether series' own texts fit");
+	tap_is_str(ask(SOURCE_LABEL_VALUES, "zone", both, 2, NULL, 0), "",
+	    "those of others are searched below");
+	tap_is_u64(misasked, 0, "nothing is sought among series");
+	searched = NULL;
+}
+
 int main(void)
 {
 	arena_init(&arena, 4096);
+	fuzzy_scratch_init(&scratch);
 	add(1, label_make(&arena, "__name__", "up", "job", "a", NULL));
 	add(1, label_make(&arena, "__name__", "up", "job", "b", "zone", "x", NULL));
 	add(2, label_make(&arena, "__name__", "up", "job", "a", NULL));
@@ -247,6 +274,7 @@ int main(void)
 	labels_are_added();
 	matchers_choose();
 	names_and_values();
+	searches();
 	tap_is_u64(opens, 0, "every cursor was closed");
 	arena_release(&arena);
 	return tap_done();
