@@ -199,8 +199,7 @@ static struct list *list_of(struct cardhist *h, struct past *p, const struct sto
 		last = top[i].value;
 	}
 	struct list *l = before;
-	if (l && l->count == count && l->len == b.len &&
-	    (!b.len || !memcmp(l->bytes, b.data, b.len)))
+	if (l && l->count == count && l->len == b.len && (!b.len || !memcmp(l->bytes, b.data, b.len)))
 		l->refs++;
 	else
 		l = list_make(h, p, count, &b);
