@@ -218,7 +218,6 @@ const drawTools = () => {
 	const tools = document.getElementById("tools");
 	if (!tools)
 		return;
-	const at = [...tools.children].indexOf(document.activeElement);
 	const utc = settings.zone === "utc";
 	put(tools,
 		settings.tenant ? h("button", {type: "button", class: "k-chip", "aria-label": `Tenant ${settings.tenant}: settings`, onclick: openSettings}, settings.tenant) : null,
@@ -227,8 +226,6 @@ const drawTools = () => {
 		iconButton(settings.theme, `Colors: ${settings.theme === "auto" ? "as the system" : settings.theme}`, () => setSetting("theme", {auto: "light", light: "dark", dark: "auto"}[settings.theme]), "k-wide"),
 		who?.identities && !isSignedIn() ? h("button", {type: "button", class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.back(); }}, "Sign in") : null,
 		iconButton("settings", "Settings", openSettings));
-	if (at >= 0)
-		(tools.children[at] ?? tools.lastElementChild).focus();
 };
 
 /* ---- keys ---- */

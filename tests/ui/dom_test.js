@@ -1,6 +1,6 @@
 /* Elements by functions. */
 import {equal, ok} from "./tap.js";
-import {h, put, svg} from "/ui/lib/dom.js";
+import {copyByHand, h, put, svg} from "/ui/lib/dom.js";
 
 let clicks = 0;
 const b = h("button", {class: "k-button", type: "button", onclick: () => clicks++, disabled: false, hidden: false, "aria-pressed": "true", dataset: {view: "x"}, style: {width: "10px"}, title: null}, "Run", 1, [null, false, ["!"]]);
@@ -16,3 +16,29 @@ ok(h("div", {hidden: true}).hidden, "true is an attribute");
 equal(svg("path", {d: "M0 0", class: "x"}).namespaceURI, "http://www.w3.org/2000/svg", "SVG");
 equal(put(h("div", null, "old"), "new", h("b")).innerHTML, "new<b></b>", "put takes the old out");
 equal(h("p", null, 0, "").textContent, "0", "zero is a number");
+
+/* The focus stays where it was when its place is made anew. */
+const bar = h("div"), make = (...names) => put(bar, names.map(n => h("button", {type: "button", disabled: n[0] === "-"}, n)));
+const at = () => document.activeElement.textContent;
+document.body.append(bar);
+make("a", "b", "c");
+bar.children[1].focus();
+make("x", "a", "b", "c");
+equal(at(), "b", "put: the focus goes to who has the same name");
+make("x", "a", "B", "c");
+equal(at(), "B", "else to who has the same place");
+make("x", "a", "-B", "c");
+ok(bar.contains(document.activeElement), "or near it, where that is disabled");
+const kept = h("input", {value: "text"});
+put(bar, kept);
+kept.focus();
+kept.setSelectionRange(1, 2);
+put(bar, h("b", null, "new"), kept);
+equal([document.activeElement === kept, kept.selectionStart, kept.selectionEnd], [true, 1, 2], "or to itself, with its caret");
+put(bar);
+equal(document.activeElement, document.body, "or is lost with all of it");
+bar.append(kept);
+kept.focus();
+copyByHand("x");
+equal(document.activeElement, kept, "a copy by hand takes no focus");
+bar.remove();

@@ -100,3 +100,10 @@ test("by tab", () => {
 	[...el.querySelectorAll(".k-toggle")].find(b => b.textContent === "Log").click();
 	equal(told.patches, [{log: true}], "a look");
 });
+
+test("an end that is not changed", () => {
+	const {told, el} = bar({end: 1700000000123});
+	el.querySelector(".k-end").click();
+	document.querySelector(".k-pop form").requestSubmit();
+	equal(told.patches, [], "is the same to the millisecond");
+});

@@ -47,10 +47,20 @@ const fill = (el, props, children) => {
 export const h = (tag, props, ...children) => fill(document.createElement(tag), props, children);
 export const svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
 
-/* Takes out what is in el and puts children there. */
+/*
+ * Takes out what is in el and puts children there. Who had the focus in it keeps it: the same node, else the one with
+ * the same name, else the one at the same place; a keyboard would begin at the top of the page again.
+ */
 export const put = (el, ...children) => {
+	const was = document.activeElement, all = () => [...el.querySelectorAll("button, input, select, textarea, summary, a, [tabindex]")];
+	const at = was && was !== el && el.contains(was) ? all().indexOf(was) : -1;
 	el.replaceChildren();
 	add(el, children);
+	if (at >= 0) {
+		const name = (e) => e.tagName + (e.getAttribute("aria-label") ?? e.textContent), now = all(), can = now.filter((e) => !e.disabled);
+		const to = can.includes(was) ? was : [now[at], ...can].find((e) => e && !e.disabled && name(e) === name(was)) ?? can[Math.min(at, can.length - 1)];
+		to?.focus({preventScroll: true});
+	}
 	return el;
 };
 
@@ -81,7 +91,7 @@ export const copyButton = (text, label = "Copy") => {
 };
 
 export const copyByHand = (text) => {
-	const area = h("textarea", {class: "k-unseen", "aria-hidden": "true", value: text});
+	const area = h("textarea", {class: "k-unseen", "aria-hidden": "true", value: text}), before = document.activeElement;
 	document.body.append(area);
 	area.select();
 	let done = false;
@@ -89,5 +99,6 @@ export const copyByHand = (text) => {
 		done = document.execCommand("copy");
 	} catch { /* neither */ }
 	area.remove();
+	before?.focus?.();
 	return done;
 };

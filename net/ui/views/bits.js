@@ -75,9 +75,7 @@ export async function copyText(text, what) {
 	try {
 		await navigator.clipboard.writeText(text);
 	} catch {
-		const before = document.activeElement, done = copyByHand(text);
-		before?.focus?.();
-		if (!done) return say("The browser does not let this page copy.");
+		if (!copyByHand(text)) return say("The browser does not let this page copy.");
 	}
 	return say(`${what} copied`);
 }

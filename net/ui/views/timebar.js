@@ -4,7 +4,7 @@
  *   get()            the panel (lib/link.js); change(patch): what the reader chose, the caller runs it
  *   zone(), setZone("local" | "utc"); least(), setLeast(ms): the shortest automatic step, that of scrapes best
  *   bar.draw()       the panel, its tab or the zone has changed */
-import {h} from "../lib/dom.js";
+import {h, put} from "../lib/dom.js";
 import {parseDuration, parseTime, printDuration, printTime} from "../lib/when.js";
 import {icon, iconButton, menuButton, popup} from "./bits.js";
 import {autoStep, isRange, longer, PRESETS, shifted, shorter} from "./steps.js";
@@ -51,13 +51,14 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 				close(true);
 				if (ms !== get().end) change({end: ms});
 			};
-			const typed = h("input", {type: "text", value: get().end === null ? "now" : printTime(at, zone()), spellcheck: "false", autocomplete: "off", "aria-label": "Time, Unix seconds or now-1h"});
+			const was = get().end === null ? "now" : printTime(at, zone());
+			const typed = h("input", {type: "text", value: was, spellcheck: "false", autocomplete: "off", "aria-label": "Time, Unix seconds or now-1h"});
 			const picked = h("input", {type: "datetime-local", step: "1", value: printTime(at, zone()).replace(" ", "T"), "aria-label": "Calendar", onchange: () => {
 				typed.value = picked.value.replace("T", " ");
 			}});
 			const use = e => {
 				e.preventDefault();
-				const now = /^\s*(now)?\s*$/.test(typed.value), ms = now ? null : parseTime(typed.value, zone());
+				const now = /^\s*(now)?\s*$/.test(typed.value), ms = now ? null : typed.value === was ? at : parseTime(typed.value, zone());
 				typed.setAttribute("aria-invalid", String(!now && ms === null));
 				if (now || ms !== null) choose(ms);
 			};
@@ -110,12 +111,10 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 
 	function draw() {
 		const p = get(), ranged = isRange(p.tab) || p.tab === "explain" || p.tab === "trace";
-		const focus = el.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
-		el.replaceChildren(...[ranged && range(), end(), ranged && step(),
+		put(el, ranged && range(), end(), ranged && step(),
 			p.tab === "graph" && toggle("stacked", "Stacked", "One above the other"),
 			p.tab === "graph" && toggle("log", "Log", "Logarithmic axis"),
-			p.tab === "graph" && toggle("zero", "From 0", "The axis begins at 0")].filter(Boolean));
-		if (focus) el.querySelector(`[aria-label="${CSS.escape(focus)}"]`)?.focus();
+			p.tab === "graph" && toggle("zero", "From 0", "The axis begins at 0"));
 	}
 
 	draw();
