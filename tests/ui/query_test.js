@@ -244,3 +244,67 @@ test("refresh", async () => {
 	leave();
 	leave = () => {};
 });
+
+test("what is being written is neither run nor lost by others", async () => {
+	const v = await open("g0.expr=up&g0.tab=1&g1.expr=down&g1.tab=1&sync=1&refresh=1s");
+	await v.idle();
+	v.type(0, "up + sum(");
+	v.type(1, "down + sum(");
+	asked.length = 0;
+	ok(await until(() => queries().length > 1, 4000), "asks again by itself");
+	await v.idle();
+	equal([...new Set(queries().map(q => q.params.query))].sort(), ["down", "up"], "what was run before");
+	equal([v.area(0).value, v.area(1).value, v.root.querySelector("[aria-invalid=true], .k-failed")], ["up + sum(", "down + sum(", null], "the texts stay");
+	v.press(v.panels()[1], "Back by half the range");
+	await v.idle();
+	equal(v.area(0).value, "up + sum(", "also when another panel sets the time of all");
+	asked.length = 0;
+	v.view.back();
+	await v.idle();
+	equal(queries().map(q => q.params.query), ["up", "down + sum("], "and when the server is there again");
+	v.menu(0, "Duplicate");
+	equal(v.area(1).value, "up + sum(", "a copy has it, too");
+	leave();
+	leave = () => {};
+});
+
+test("asking again leaves the reader where he is", async () => {
+	const v = await open("g0.expr=up&g0.tab=0&refresh=1s");
+	await v.idle();
+	const again = async () => {
+		const n = queries().length;
+		await until(() => queries().length > n, 4000);
+		await v.idle();
+	};
+	const field = v.root.querySelector("input.k-range");
+	field.focus();
+	field.value = "2";
+	await again();
+	equal([document.activeElement === field, v.root.querySelector("input.k-range").value], [true, "2"], "a range that is being typed stays");
+	const stageEl = v.root.querySelector(".k-chart-stage");
+	stageEl.focus();
+	await again();
+	equal(document.activeElement, stageEl, "so does the focus in the graph");
+	v.press(v.panels()[0].querySelector(".k-timebar"), "now");
+	ok(v.root.querySelector(".k-pop"), "the choice of the end is open");
+	await again();
+	ok(v.root.querySelector(".k-pop"), "and stays open");
+	leave();
+	leave = () => {};
+});
+
+test("out of a zoom", async () => {
+	const v = await open("g0.expr=up&g0.tab=0&g0.range_input=10m");
+	await v.idle();
+	await until(() => v.root.querySelector(".k-chart-stage")?.getAttribute("aria-label"));
+	const key = name => v.root.querySelector(".k-chart-stage").dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true, cancelable: true}));
+	key("+");
+	await v.idle();
+	ok(/range_input=5m\d*s?&g0.end_input/.test(v.log.at(-1)[1]), `a part of it, which ends then: ${v.log.at(-1)[1]}`);
+	await until(() => !v.root.querySelector(".k-busy"));
+	key("-");
+	await v.idle();
+	equal(v.log.at(-1)[1].replace(/.*range/, "range"), "range_input=10m", "is now again, where it was now");
+	leave();
+	leave = () => {};
+});

@@ -1,7 +1,7 @@
 /* One panel of the query view: an expression, its times, its answer in tabs.
  *
  *   const p = panel(state, host);     state: as lib/link.js has it; p.state is it, and changes
- *   p.el, p.run(), p.cancel(), p.set(state), p.redraw(), p.insert(text, whole), p.focus(), p.busy, p.destroy()
+ *   p.el, p.text (what is written), p.run(), p.cancel(), p.set(state), p.redraw(), p.insert(text, whole), p.focus(), p.busy, p.destroy()
  *
  * host: zone(), setZone(zone), narrow(), least() and setLeast(ms); changed(p, {time}): the state has changed and is to be in the URL;
  * runAll(); duplicate(p), remove(p), move(p, way), first(p), last(p), alone(): its place among the others.
@@ -36,10 +36,11 @@ export function ofHistograms(data, expr) {
 
 export function panel(state, host) {
 	const id = `panel${++ids}`;
-	const me = {state};
+	const me = {state, get text() { return ed.value; }};
 	let p = state;
 	let abort = null, asking = null, timer = 0, answer = null, asked = null, took = 0, kind = isRange(p.tab) || p.tab !== "table" ? "range" : "instant";
 	let making = null, drawn = null, explain = null, trace = null;
+	const zooms = new Map();   /* "start end" of a graph that was zoomed -> {range, end} that it was asked with */
 	const table = resultTable({zone: host.zone, narrow: host.narrow});
 	const notes = h("div", {class: "k-notes"}), body = h("div", {class: "k-tabbody", role: "tabpanel", id: `${id}-body`}), status = h("div", {class: "k-status"});
 	const ed = editor({value: p.expr, label: "Expression in PromQL", onRun: () => me.run()});
@@ -67,8 +68,14 @@ export function panel(state, host) {
 		else me.run({again: look});
 	}
 
-	/* What does not depend on an answer. */
+	/* What is around an answer. */
 	function frame() {
+		drawTabs();
+		bar.draw();
+	}
+
+	/* Of it, what depends on the answer: asking again leaves the time alone, where somebody may be typing. */
+	function drawTabs() {
 		me.el.classList.toggle("k-folded", p.fold);
 		fold.setAttribute("aria-expanded", String(!p.fold));
 		fold.setAttribute("aria-label", p.fold ? "Unfold" : "Fold");
@@ -78,7 +85,6 @@ export function panel(state, host) {
 			"aria-controls": body.id, tabindex: p.tab === name ? "0" : "-1", onclick: () => choose(name)}, text)));
 		if (focused) tabs.querySelector("[aria-selected=true]").focus();
 		body.setAttribute("aria-labelledby", `${id}-${p.tab}`);
-		bar.draw();
 	}
 
 	function tabKey(e) {
@@ -97,16 +103,17 @@ export function panel(state, host) {
 
 	const need = () => (p.tab === "table" ? "instant" : isRange(p.tab) ? "range" : kind);
 
+	/* again: what was run before, whatever is being written meanwhile. */
 	me.run = async ({again = false} = {}) => {
 		abort?.abort();
 		asking?.abort();
-		p.expr = ed.value;
 		if (!again) {
+			p.expr = ed.value;
 			p.fold = false;
 			host.changed(me, {time: false});
 			frame();
 		}
-		ed.setError(null);
+		if (ed.value === p.expr) ed.setError(null);
 		if (!p.expr.trim()) return rest();
 		kind = need();
 		const now = Date.now(), request = requestOf(p, kind, now, host.least());
@@ -124,7 +131,7 @@ export function panel(state, host) {
 				answer = traced ? {...got, expected} : got;
 				asked = {...timesOf(p, now, host.least()), expr: p.expr, kind};
 				if (kind === "instant") asked.start = asked.end = p.end ?? now;
-				frame();
+				drawTabs();
 				await show();
 				if (!again) say(summary());
 				if (!data().length && p.tab !== "trace") explainNothing();
@@ -174,7 +181,7 @@ export function panel(state, host) {
 
 	function failed(e) {
 		const at = place(e.message, p.expr);
-		if (at) ed.setError({message: spoken(e.message), ...at});
+		if (at && ed.value === p.expr) ed.setError({message: spoken(e.message), ...at});
 		answer = null;
 		put(notes, errorBox(e, p, {change, run: () => me.run()}));
 		body.replaceChildren();
@@ -229,11 +236,18 @@ export function panel(state, host) {
 
 	/* Modules of what is drawn come when it is first needed. */
 	async function showPicture(mine) {
-		making ??= import("./picture.js").then(m => m.picture({zone: host.zone, onZoom: (from, to) => change(zoomed(from, to)), onHeat: () => choose("heat")}));
+		making ??= import("./picture.js").then(m => m.picture({zone: host.zone, onZoom: zoom, onHeat: () => choose("heat")}));
 		drawn = await making;
 		if (mine !== answer || !isRange(p.tab)) return;
 		put(body, drawn.el);
 		await drawn.show(answer.data.result, {...asked, from: asked.start, to: asked.end, heat: p.tab === "heat", stacked: p.stacked, log: p.log, zero: p.zero});
+	}
+
+	/* Out of a zoom is what was before it, also that it ended now and went on with it. */
+	function zoom(from, to) {
+		const {range, end} = p, before = zooms.get(`${from} ${to}`);
+		zooms.set(`${asked.start} ${asked.end}`, {range, end});
+		change(before ?? zoomed(from, to));
 	}
 
 	/* The answer, in the tab that is chosen. */
@@ -255,11 +269,12 @@ export function panel(state, host) {
 		return [p.tab === "table" && data().length ? "" : `${count(data().length)} series`, kind === "range" ? `step ${printDuration(stepOf(p, host.least()))}` : "", ofSeconds(took / 1000)].filter(Boolean).join(" \u00b7 ");
 	}
 
-	/* Another state: of the address, or of a time that all panels share. Asks again only where it must. */
+	/* Another state: of the address, or of a time that all panels share. Asks again only where it must; what is being written
+	 * stays where the expression is the same. */
 	me.set = next => {
-		const same = next.expr === ed.value && ["range", "end", "density", "step"].every(k => next[k] === p[k]) && (next.tab === p.tab || (isRange(next.tab) && isRange(p.tab)));
+		const other = next.expr !== p.expr, same = !other && ["range", "end", "density", "step"].every(k => next[k] === p[k]) && (next.tab === p.tab || (isRange(next.tab) && isRange(p.tab)));
 		p = me.state = next;
-		if (ed.value !== p.expr) ed.value = p.expr;
+		if (other) ed.value = p.expr;
 		frame();
 		if (same) show().catch(failed);
 		else me.run({again: true});

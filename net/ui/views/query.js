@@ -35,7 +35,7 @@ export function show(root, ctx) {
 		},
 		duplicate(p) {
 			if (panels.length >= PANELS_MAX) return;
-			const copy = add({...p.state}, panels.indexOf(p) + 1);
+			const copy = add({...p.state, expr: p.text}, panels.indexOf(p) + 1);
 			link();
 			copy.run({again: true});
 			copy.focus();
@@ -164,7 +164,7 @@ export function show(root, ctx) {
 
 	return {
 		params: params => take(params, false),
-		back: runAll,
+		back: () => panels.forEach(p => p.run({again: true})),
 		hide() {
 			clearInterval(timer);
 			removeEventListener("keydown", keys, true);
