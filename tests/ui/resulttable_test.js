@@ -118,3 +118,17 @@ test("copies", async () => {
 	await until(() => document.getElementById("say").textContent);
 	equal(document.getElementById("say").textContent, "3 rows copied", "and says it");
 });
+
+test("a newer answer leaves filter and place", () => {
+	const t = on(), many = n => vector(Array.from({length: 1000}, (_, i) => [{i: `${i}`}, `${i + n}`]));
+	t.show(many(0), "m");
+	const field = t.el.querySelector("input"), scroll = () => t.el.querySelector(".k-scroll");
+	[...t.el.querySelectorAll("button")].find(b => /more$/.test(b.textContent)).click();
+	const rows = t.el.querySelectorAll("tbody tr").length;
+	scroll().scrollTop = 5000;
+	const top = scroll().scrollTop;
+	field.focus();
+	t.show(many(1), "m");
+	ok(top > 0 && field.isConnected && document.activeElement === field, "the filter has the focus still");
+	equal([scroll().scrollTop, t.el.querySelectorAll("tbody tr").length, cells(t, 1)[0]], [top, rows, "1"], "the newer rows stand where the old ones were");
+});

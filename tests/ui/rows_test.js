@@ -37,3 +37,7 @@ const les = rowsOf(vector([{__name__: "b", le: "+Inf"}, "1"], [{__name__: "b", l
 
 equal(natural(les, "b").map(r => r.labels.le), [undefined, "0.05", "0.1", "9", "10", "+Inf"], "rows stand in order; bounds of buckets are numbers");
 equal(natural(les, "topk(3, b)"), les, "but where the expression orders them");
+
+equal(asCsv(rowsOf({resultType: "vector", result: [{metric: {__name__: "m", name: "n", value: "v"}, value: [1, "2"]}]})).split("\r\n")[0],
+	"__name__,name,value,timestamp,__value__", "CSV: no two columns have one name");
+equal(sorted(rowsOf({resultType: "vector", result: ["10", "+inf", "0.1"].map(le => ({metric: {le}, value: [1, "2"]}))}), "le", 1).map(r => r.labels.le), ["0.1", "10", "+inf"], "le as numbers, however infinity is written");

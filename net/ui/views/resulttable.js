@@ -6,7 +6,7 @@
  *
  * Rows come to the page in pages of PAGE as the reader scrolls, so ten thousand cost no more than they show; filter,
  * order and copies are of all of them. Labels that all rows have alike stand above the table, once. */
-import {h, svg, say} from "../lib/dom.js";
+import {h, put, svg, say} from "../lib/dom.js";
 import {count as grouped, short} from "../lib/figure.js";
 import {printTime} from "../lib/when.js";
 import {copyText, menuButton} from "./bits.js";
@@ -23,6 +23,16 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	let data = null, all = [], rows = [], by = null, way = 0, words = "", shown = 0;
 	let body = null, count = null, more = null, watcher = null, heads = [];
 	const matrix = () => data.resultType === "matrix";
+	/* These are one for all answers: a newer one may come while they are used. */
+	const tools = h("div", {class: "k-resultbar"});
+	const filter = h("input", {type: "search", placeholder: "Filter, -without", "aria-label": "Filter series", spellcheck: "false", oninput: () => {
+		words = filter.value;
+		fill();
+		say(`${grouped(rows.length)} series`);
+	}});
+	const copy = (name, text) => ({text: name, run: () => copyText(text(), `${grouped(rows.length)} rows`)});
+	const copies = menuButton({class: "k-button"}, "Copy", () => [
+		copy("As text", () => asText(rows, matrix())), copy("As CSV", () => asCsv(rows)), copy("As JSON", () => asJson(rows, matrix()))]);
 
 	function show(next, expr = "") {
 		const same = data && data.resultType === next.resultType;
@@ -43,11 +53,12 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		more = h("button", {type: "button", class: "k-button", onclick: () => grow(Math.max(PAGE, shown >> 1))});
 		heads = [];
 		const cells = wide ? r => columns.map(n => labelCell(n, r.labels)) : r => [h("td", {class: "k-series"}, scalar ? data.resultType : chips(r.labels, all.length > 1 ? common : []))];
+		/* The same table again, with newer values: it stays where the reader has scrolled to. */
+		const before = el.querySelector(".k-scroll"), [top, rowsBefore] = [before?.scrollTop, shown];
 		const titles = wide ? columns.map(n => head(n, n === "__name__" ? "metric" : n)) : [h("th", {scope: "col"}, scalar ? "type" : "series")];
-		el.replaceChildren(
-			h("div", {class: "k-resultbar"}, all.length >= FILTER_FROM ? filter() : null, count, h("span", {class: "k-push"}), time(),
-				copies()),
-			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : "",
+		put(tools, all.length >= FILTER_FROM ? filter : null, count, h("span", {class: "k-push"}), time(), copies);
+		put(el, tools,
+			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : null,
 			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"},
 				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", matrix() ? "samples" : "value", "k-num"))), body), more));
 		build = r => h("tr", null, cells(r), valueCell(r));
@@ -59,6 +70,10 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 			watcher.observe(more);
 		}, {root: more.parentNode, rootMargin: "200px"});
 		fill();
+		if (top) {
+			grow(Math.max(0, rowsBefore - shown));
+			more.parentNode.scrollTop = top;
+		}
 		watcher.observe(more);
 	}
 	let build = null;
@@ -81,14 +96,6 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		more.textContent = `${grouped(rows.length - shown)} more`;
 	}
 
-	function filter() {
-		return h("input", {type: "search", value: words, placeholder: "Filter, -without", "aria-label": "Filter series", spellcheck: "false", oninput: e => {
-			words = e.target.value;
-			fill();
-			say(`${grouped(rows.length)} series`);
-		}});
-	}
-
 	/* Up, down, and back to the order it came in. Values begin with the greatest. */
 	function head(name, text, cls) {
 		const first = name === "" ? -1 : 1;
@@ -104,12 +111,6 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	function time() {
 		const at = matrix() ? null : data.resultType === "vector" ? all[0]?.values[0]?.[0] ?? all[0]?.histograms[0]?.[0] : data.result[0];
 		return at ? h("span", {class: "k-dim"}, printTime(at * 1000, zone())) : null;
-	}
-
-	function copies() {
-		const copy = (name, text) => ({text: name, run: () => copyText(text(), `${grouped(rows.length)} rows`)});
-		return menuButton({class: "k-button"}, "Copy", () => [
-			copy("As text", () => asText(rows, matrix())), copy("As CSV", () => asCsv(rows)), copy("As JSON", () => asJson(rows, matrix()))]);
 	}
 
 	function valueCell(r) {

@@ -6,8 +6,9 @@ import {nameOf} from "../chart/matrix.js";
 
 const order = new Intl.Collator("en", {numeric: true});
 
+/* As the API and labels write it: le="+inf" is seen, too. */
 function number(text) {
-	return text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text);
+	return /^\+?inf$/i.test(text) ? Infinity : /^-inf$/i.test(text) ? -Infinity : Number(text);
 }
 
 function row(labels, values, histograms) {
@@ -91,13 +92,14 @@ export function asText(rows, matrix) {
 	return rows.map(r => (matrix ? `${r.name}\n${samples(r).map(([t, v]) => `  ${v} @${t}`).join("\n")}` : `${r.name} ${samples(r)[0]?.[1] ?? ""}`)).join("\n") + "\n";
 }
 
-/* RFC 4180; a formula is none when a sheet opens it. */
+/* RFC 4180; a formula is none when a sheet opens it. Columns have different names, whatever labels are called. */
 export function asCsv(rows) {
 	const {common, columns} = columnsOf(rows);
 	const names = [...common.map(c => c[0]), ...columns].sort((a, b) => (a === "__name__" ? -1 : b === "__name__" ? 1 : order.compare(a, b)));
 	const cell = s => (/^[=@\t\r]|^[+-](?!\d|Inf)/.test(s) ? `"'${s.replaceAll('"', '""')}"` : /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s);
 	const lines = rows.flatMap(r => samples(r).map(([t, v]) => [...names.map(n => r.labels[n] ?? ""), String(t), v].map(cell).join(",")));
-	return [[...names.map(n => (n === "__name__" ? "name" : n)), "timestamp", "value"].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
+	const own = n => (names.includes(n) ? `__${n}__` : n);
+	return [[...names.map(n => (n === "__name__" ? own("name") : n)), own("timestamp"), own("value")].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
 }
 
 /* As the API has them. */
