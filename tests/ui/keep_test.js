@@ -33,6 +33,17 @@ store("history", [{query: 5}, null, {query: "a", at: 1}]);
 equal(history(), [{query: "a", at: 1}], "nor is what is no query");
 forget();
 equal(history(), [], "it is forgotten");
+remember("secret", 1);
+localStorage.removeItem("kymo.history");
+remember("up", 2);
+equal(history(), [{query: "up", at: 2}], "what another tab forgot does not come back");
+store("theme", "dark");
+localStorage.removeItem("kymo.theme");
+equal(load("theme"), null, "nor what it set back");
+store("theme", "dark");
+localStorage.setItem("kymo.theme", '"light"');
+equal(load("theme"), "light", "what it stored last is there");
+store("theme", null);
 
 /* Where it is off it lasts as long as the page. */
 const real = Object.getOwnPropertyDescriptor(window, "localStorage");
@@ -50,3 +61,10 @@ Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceede
 store("zone", "utc");
 equal(load("zone"), "utc", "nor is one that is full an error");
 Storage.prototype.setItem = setItem;
+store("history", [{query: "old", at: 1}]);
+Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };
+remember("new", 2);
+equal(history().map((e) => e.query), ["new", "old"], "what it has from before does not hide what came later");
+Storage.prototype.setItem = setItem;
+forget();
+equal(history(), [], "both are forgotten");

@@ -1,21 +1,21 @@
 /*
  * keep - what this browser remembers: settings and the queries that were asked. In localStorage below "kymo.", so all
- * tabs of this server share it; where that is off (private windows, policies) it lasts as long as the page.
+ * tabs of this server share it; where that is off or full (private windows, policies) it lasts as long as the page.
  *
  * Nothing secret goes here: who is signed in is kept by ask, for one tab.
  */
 const NAME = "kymo.";
 const HISTORY_MOST = 200;
 const QUERY_MOST = 20000;	/* characters of a query that is remembered */
-const memory = new Map();
+const memory = new Map();	/* what could not be stored there; what could is all tabs', who may forget it */
 
 export const load = (name, otherwise = null) => {
-	let text = memory.get(name);
+	let text = memory.get(name) ?? null;
 	try {
-		text = localStorage.getItem(NAME + name) ?? text;
+		text ??= localStorage.getItem(NAME + name);
 	} catch { /* off */ }
 	try {
-		return text === undefined ? otherwise : JSON.parse(text);
+		return text === null ? otherwise : JSON.parse(text);
 	} catch {
 		return otherwise;	/* somebody else's */
 	}
@@ -24,16 +24,16 @@ export const load = (name, otherwise = null) => {
 /* null: forget it. */
 export const store = (name, value) => {
 	const text = value === null ? null : JSON.stringify(value);
-	if (text === null)
-		memory.delete(name);
-	else
-		memory.set(name, text);
+	memory.delete(name);
 	try {
 		if (text === null)
 			localStorage.removeItem(NAME + name);
 		else
 			localStorage.setItem(NAME + name, text);
-	} catch { /* off, or full */ }
+	} catch {
+		if (text !== null)
+			memory.set(name, text);
+	}
 };
 
 /* fn(name) when another tab has stored something. Returns what ends it. */
