@@ -49,6 +49,23 @@ test("errors", async () => {
 	equal(e.message, "overloaded: too much", "which is told");
 	fresh(new Response("no JSON"));
 	await throws(() => a.ask("x"), "200 with something else is one");
+	for (const text of ["null", "7", '"<h1>"']) {
+		fresh(new Response(text));
+		e = await throws(() => a.ask("x"), `so is one with ${text}`);
+		equal([e.name, e.status], ["AskError", 200], "told as such");
+		fresh(new Response(text, {status: 500, statusText: "no"}));
+		e = await throws(() => a.ask("x"), `an error with ${text} is one`);
+		equal([e.name, e.status, typeof e.message], ["AskError", 500, "string"], "too");
+	}
+	fresh(json(400, {status: "error", error: {no: "text"}}));
+	e = await throws(() => a.ask("x"), "so is one whose text is none");
+	equal(typeof e.message, "string", "it has one");
+	const half = (status) => new Response(new ReadableStream({start: (c) => { c.enqueue(new TextEncoder().encode('{"sta')); setTimeout(() => c.error(new TypeError("network error")), 5); }}), {status});
+	for (const status of [200, 500]) {
+		fresh(half(status));
+		e = await throws(() => a.ask("x"), `half an answer (${status}) is none`);
+		equal([e.name, e.type, e.message], ["AskError", "unreachable", "the answer broke off"], "which is told");
+	}
 	fresh(json(200, {status: "error", errorType: "execution", error: "no"}));
 	e = await throws(() => a.ask("x"), "so is an error with 200");
 	equal(e.type, "execution", "by its type");
@@ -69,6 +86,21 @@ test("how the server is", async () => {
 	for (let i = 0; i < 6; i++)
 		await a.ask("x").catch(() => {});
 	equal(states, ["unreachable", "starting", "stopping", "ok", "ok", "ok"], "is heard: too busy is not away");
+	states.length = 0;
+	const page = (status) => new Response("<html>", {status, headers: {"Content-Type": "text/html"}});
+	fresh(page(502), page(504), page(503), page(404), json(502, {}));
+	for (let i = 0; i < 5; i++)
+		await a.ask("x").catch(() => {});
+	equal(states, ["unreachable", "unreachable", "unreachable", "ok", "ok"], "a proxy's page says that it is away");
+	states.length = 0;
+	for (const set of [a.setTenant, a.setAuthorization]) {
+		fresh();
+		set("\u4f60\u597d\nx");
+		const e = await throws(() => a.ask("x"), "what no header can have is an error");
+		equal([e.name, e.status, asked.length, states], ["AskError", 400, 0, []], "and no server that is away");
+		set("");
+	}
+	a.setAuthorization(null);
 	a.onServer(null);
 });
 
@@ -114,10 +146,23 @@ test("401", async () => {
 	fresh(no());
 	await throws(() => a.ask("x"), "a dialog that was left is an error, too");
 	equal(asked.length, 1, "nothing is asked again");
+	dialogs = 0;
+	a.onSignIn(async () => { dialogs++; return false; });
+	for (let i = 0; i < 3; i++) {
+		fresh(no());
+		await throws(() => a.ask("x"), "what is asked again and again is refused");
+	}
+	equal(dialogs, 0, "who has left the dialog is let alone");
+	a.askAnew();
+	fresh(no());
+	await throws(() => a.ask("x"), "until he comes anew");
+	equal(dialogs, 1, "then he is asked once");
 	fresh(no());
 	equal((await a.refused()).status, 401, "refused() says so without a dialog");
 	fresh(json(403, {status: "error", error: "no role"}));
 	equal(await a.refused(), null, "who has not the role is known all the same");
+	fresh(new TypeError("x"), json(500, {}));
+	equal([(await a.refused()).status, (await a.refused()).status], [0, 500], "what nobody has answered is not taken");
 	a.onSignIn(null);
 	a.setAuthorization(null);
 });

@@ -7,14 +7,14 @@
  * Throws AskError {status, type, message, position}: status 0 where nothing answered; position {line, column} (both from
  * 1) where a query is wrong; an aborted question throws what fetch throws (gone(e) is true).
  * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
- * whoever asks meanwhile; when it says true the question is asked again. options: signal, method, quiet (nobody is asked
- * to sign in).
+ * whoever asks meanwhile; when it says true the question is asked again, when it says false nobody is asked to sign in
+ * again before askAnew(). options: signal, method, quiet (nobody is asked to sign in).
  */
 export const base = new URL("../../../", import.meta.url).href;
 
 const LONG = 2000;	/* characters of parameters that still stand in an address */
 const AUTH = "kymo.auth";
-let authorization = null, tenant = "", signIn = null, signing = null, heard = null;
+let authorization = null, tenant = "", signIn = null, signing = null, declined = false, heard = null;
 try {
 	authorization = sessionStorage.getItem(AUTH);
 } catch { /* off: as long as the page */ }
@@ -50,6 +50,8 @@ export const basic = (name, password) =>
 export const setTenant = (name) => { tenant = name ?? ""; };
 /* async fn(error) -> did somebody sign in? */
 export const onSignIn = (fn) => { signIn = fn; };
+/* Somebody came anew, or wants something else: he may be asked to sign in. */
+export const askAnew = () => { declined = false; };
 /* fn("ok" | "starting" | "stopping" | "unreachable") after each answer, or none. */
 export const onServer = (fn) => { heard = fn; };
 
@@ -64,6 +66,7 @@ const toParams = (params) => {
 	return out;
 };
 
+/* {url, options} for fetch(). A token or a tenant may be text that no header can have. */
 const request = (path, params, {signal, method, accept, tenant: of}) => {
 	const form = toParams(params).toString();
 	const verb = method ?? (form.length > LONG ? "POST" : "GET");
@@ -77,19 +80,35 @@ const request = (path, params, {signal, method, accept, tenant: of}) => {
 	const inBody = verb === "POST" || verb === "PUT";
 	if (inBody)
 		headers["Content-Type"] = "application/x-www-form-urlencoded";
+	try {
+		new Headers(headers);
+	} catch {
+		throw new AskError(400, "bad_data", "a token or a tenant has letters that cannot be sent");
+	}
 	const url = base + path + (form && !inBody ? (path.includes("?") ? "&" : "?") + form : "");
-	return fetch(url, {method: verb, headers, signal, body: inBody ? form : undefined, cache: "no-store", redirect: "follow"});
+	return {url, options: {method: verb, headers, signal, body: inBody ? form : undefined, cache: "no-store", redirect: "follow"}};
+};
+
+const unreachable = (e, signal, message) => (gone(e) || signal?.aborted ? e : new AskError(0, "unreachable", message));
+
+/* All of an answer, which may end before it is whole. */
+const textOf = async (r, signal) => {
+	try {
+		return await r.text();
+	} catch (e) {
+		throw unreachable(e, signal, "the answer broke off");
+	}
 };
 
 const POSITION = /(?:^|\s)(\d+):(\d+): parse error/;
 
-const errorOf = async (r) => {
-	const text = await r.text();
+const errorOf = async (r, signal) => {
+	const text = await textOf(r, signal);
 	let type = "http", message = `${r.status} ${r.statusText}`.trim();
 	try {
 		const body = JSON.parse(text);
 		type = body.errorType ?? type;
-		message = body.error ?? message;
+		message = String(body.error ?? message);
 	} catch {
 		const line = text.trim().split("\n")[0].slice(0, 500);
 		if (line && !line.startsWith("<"))
@@ -99,28 +118,35 @@ const errorOf = async (r) => {
 	return new AskError(r.status, type, message, at ? {line: Number(at[1]), column: Number(at[2])} : null);
 };
 
+/* A proxy before a server that is away says so with a page of its own. */
 const serverState = (r) => {
 	const stopping = r.headers.get("X-Prometheus-Stopping");
-	return r.status !== 503 || stopping === null ? "ok" : stopping === "true" ? "stopping" : "starting";
+	if (r.status === 503 && stopping !== null)
+		return stopping === "true" ? "stopping" : "starting";
+	return [502, 503, 504].includes(r.status) && /html/.test(r.headers.get("Content-Type")) ? "unreachable" : "ok";
 };
 
 const answer = async (path, params, options, again = true) => {
+	const {url, options: how} = request(path, params, options);
 	let r;
 	try {
-		r = await request(path, params, options);
+		r = await fetch(url, how);
 	} catch (e) {
-		if (gone(e) || options.signal?.aborted)
-			throw e;
-		heard?.("unreachable");
-		throw new AskError(0, "unreachable", "the server does not answer");
+		const error = unreachable(e, options.signal, "the server does not answer");
+		if (error !== e)
+			heard?.("unreachable");
+		throw error;
 	}
 	heard?.(serverState(r));
 	if (r.ok)
 		return r;
-	const error = await errorOf(r);
-	if (r.status !== 401 || !again || !signIn || options.quiet)
+	const error = await errorOf(r, options.signal);
+	if (r.status !== 401 || !again || !signIn || options.quiet || declined)
 		throw error;
-	signing ??= signIn(error).finally(() => { signing = null; });
+	signing ??= signIn(error).then((done) => {
+		declined = !done;
+		return done;
+	}).finally(() => { signing = null; });
 	if (await signing && !options.signal?.aborted)
 		return answer(path, params, options, false);
 	throw error;
@@ -128,29 +154,31 @@ const answer = async (path, params, options, again = true) => {
 
 export const ask = async (path, params, options = {}) => {
 	const r = await answer(path, params, options);
-	const text = await r.text();
+	const text = await textOf(r, options.signal);
 	if (!text)
 		return {data: null};
 	let body;
 	try {
 		body = JSON.parse(text);
 	} catch {
-		throw new AskError(r.status, "http", "the answer is no JSON");
+		body = null;
 	}
-	if (body?.status === "error")
+	if (!body || typeof body !== "object")
+		throw new AskError(r.status, "http", "the answer is no JSON of this server: something before it may want you to sign in, load the page again");
+	if (body.status === "error")
 		throw new AskError(r.status, body.errorType ?? "http", body.error ?? "error");
 	return body;
 };
 
-export const askText = async (path, params, options = {}) => (await answer(path, params, options)).text();
+export const askText = async (path, params, options = {}) => textOf(await answer(path, params, options), options.signal);
 
-/* Does the server take who is signed in? null: yes; else the error. Nobody is asked to sign in. */
+/* Does the server take who is signed in? null: yes (403: known, without the role); else the error. Nobody is asked to sign in. */
 export const refused = async () => {
 	try {
 		await answer("api/v1/status/buildinfo", null, {quiet: true});
 		return null;
 	} catch (e) {
-		return e.status === 401 || e.status === 429 ? e : null;	/* 403: known, without the role */
+		return [403, 404].includes(e.status) ? null : e;
 	}
 };
 
