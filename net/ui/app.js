@@ -3,7 +3,7 @@
  * is loaded when it is first shown:
  *
  *   export const title = "Live";
- *   export async function show(root, ctx)   -> {hide()?, params(params)?, back()?} or nothing
+ *   export async function show(root, ctx)   -> {hide()?, params(params)?, back()?, anew()?} or nothing
  *
  * root is empty and the view's until it is left. ctx:
  *   params     URLSearchParams of the address
@@ -15,9 +15,10 @@
  *   setTitle(text)   of the window
  *   signal     aborted when the view is left
  * params(params) is called instead of show() when history leads to other parameters of the same view; back() instead of
- * show() when the server answers again after it did not.
+ * show() when the server answers again after it did not; anew() when somebody else asks, or for another tenant: nothing
+ * of what was seen before may stay.
  */
-import {base} from "./lib/ask.js";
+import {askAnew, base} from "./lib/ask.js";
 import {h, put, say} from "./lib/dom.js";
 import {settings, learn, onSettings, startShell, markView} from "./shell.js";
 
@@ -31,7 +32,7 @@ const placeOf = (url) => {
 		return null;
 	const [first, ...others] = url.pathname.slice(new URL(base).pathname.length).split("/");
 	const name = first === "" || first === "graph" ? "query" : first;
-	const rest = others.filter((s) => s).map(decodeURIComponent).join("/");
+	const rest = others.filter((s) => s).join("/");
 	return NAMES.includes(name) && (name === "help" || !rest) ? {name, rest} : null;
 };
 
@@ -46,7 +47,9 @@ const contextOf = (place, signal, ended) => ({
 		const url = location.pathname + (text ? "?" + text : "") + location.hash;
 		if (signal.aborted || url === location.pathname + location.search + location.hash)
 			return;
-		window.history[replace ? "replaceState" : "pushState"](null, "", url);
+		try {
+			window.history[replace ? "replaceState" : "pushState"](null, "", url);
+		} catch { /* too often for the browser, or too long */ }
 		now.address = location.pathname + location.search;
 	},
 	onSettings: (fn) => ended.push(onSettings(fn)),
@@ -85,6 +88,7 @@ const focusHeading = () => {
 
 const show = async (place, {focus}) => {
 	leave();
+	askAnew();
 	const abort = new AbortController(), ended = [];
 	const mine = now = {name: place.name, rest: place.rest, address: location.pathname + location.search, abort, ended, view: null};
 	markView(place.name);
@@ -159,5 +163,6 @@ for (const a of document.querySelectorAll("header a[data-view]"))
 startShell({
 	go,
 	back: () => now?.view?.back ? now.view.back() : showHere(),
+	anew: () => now?.view?.anew ? now.view.anew() : showHere(),
 });
 showHere().finally(learn);

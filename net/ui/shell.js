@@ -2,7 +2,7 @@
  * shell - what stands around every view: settings, the tools of the header, dialogs, keys, and the banner of a server
  * that does not answer. app starts it once.
  */
-import {ask, askText, basic, bearer, authorizationNow, isSignedIn, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
+import {ask, askAnew, askText, basic, bearer, authorizationNow, isSignedIn, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
 import {h, put, say, svg} from "./lib/dom.js";
 import {load, onStored, store} from "./lib/keep.js";
 
@@ -38,6 +38,8 @@ const change = (name, value) => {
 	drawTools();
 	for (const fn of listeners)
 		fn(settings, name);
+	if (name === "tenant")
+		app.anew();
 };
 
 export const setSetting = (name, value) => {
@@ -65,11 +67,11 @@ export const markView = (name) => {
 /* Shows a dialog until it is closed; what it was closed with ("" = left). One is gone when it is closed. */
 export const dialog = (title, fillIn, props = {}) => new Promise((done) => {
 	const close = (value) => d.close(value);
-	const d = h("dialog", {class: "k-dialog " + (props.class ?? ""), "aria-labelledby": "dialog-title",
+	const d = h("dialog", {class: "k-dialog " + (props.class ?? ""), "aria-label": title,
 		onclose: () => { d.remove(); done(d.returnValue); },
 		onclick: (e) => { if (e.target === d) close(""); }},
 		h("div", {class: "k-dialog-in"},
-			h("div", {class: "k-dialog-head"}, h("h2", {id: "dialog-title"}, title),
+			h("div", {class: "k-dialog-head"}, h("h2", null, title),
 				h("button", {type: "button", class: "k-icon", "aria-label": "Close", onclick: () => close("")}, "\u2715")),
 			fillIn(close)));
 	document.body.append(d);
@@ -126,6 +128,9 @@ const signIn = async (error) => {
 	if (done) {
 		say("Signed in");
 		learn();
+	} else if (error) {
+		unknown = true;
+		drawTools();
 	}
 	return done;
 };
@@ -133,30 +138,32 @@ const signIn = async (error) => {
 const signOut = () => {
 	setAuthorization(null);
 	say("Signed out");
+	askAnew();
 	learn();
-	app.back();
+	app.anew();
 };
 
 /* ---- settings ---- */
 
-/* What the server says of who asks (api/v1/status/tenants); null: not known, or nobody who may read. */
-let who = null;
+/* What the server says of who asks (api/v1/status/tenants); null: not known, or nobody who may read. unknown: it wants to know. */
+let who = null, unknown = false;
 
 /* A tenant that this browser has kept and that who asks may not read is let go, or nothing could be seen. */
 export const learn = async () => {
 	const look = async () => (await ask("api/v1/status/tenants", null, {quiet: true})).data;
 	try {
 		who = await look();
+		unknown = false;
 	} catch (e) {
 		who = null;
-		if (e.status === 403 && settings.tenant) {
+		unknown = e.status === 401;
+		if ([400, 403].includes(e.status) && settings.tenant) {
 			const kept = settings.tenant;
 			setTenant("");
 			try {
 				who = await look();
 				setSetting("tenant", "");
 				say(`Tenant ${kept} may not be read: back to your own`);
-				app.back();
 			} catch {
 				setTenant(kept);
 			}
@@ -179,10 +186,7 @@ const tenantForm = (close) => {
 		e.preventDefault();
 		close("");
 		const name = input.value.trim() === ownTenant() ? "" : input.value.trim();
-		if (name !== settings.tenant) {
-			setSetting("tenant", name);
-			app.back();
-		}
+		setSetting("tenant", name);
 	};
 	return h("form", {class: "k-fields", onsubmit: submit}, h("label", null, "Tenant", input),
 		h("datalist", {id: "tenants"}, tenantNames().map((value) => h("option", {value}))),
@@ -199,7 +203,7 @@ const openSettings = () => dialog("Settings", (close) => [
 	tenantForm(close),
 	h("div", {class: "k-row"},
 		isSignedIn() ? h("button", {type: "button", class: "k-button", onclick: () => { close(""); signOut(); }}, "Sign out") : null,
-		h("button", {type: "button", class: "k-button", onclick: async () => { close(""); if (await signIn()) app.back(); }}, isSignedIn() ? "Sign in as another" : "Sign in"),
+		h("button", {type: "button", class: "k-button", onclick: async () => { close(""); if (await signIn()) app.anew(); }}, isSignedIn() ? "Sign in as another" : "Sign in"),
 		h("button", {type: "button", class: "k-button", onclick: () => { close(""); openKeys(); }}, "Keys")),
 ], {class: "k-dialog-side"});
 
@@ -224,7 +228,7 @@ const drawTools = () => {
 		h("button", {type: "button", class: "k-chip k-wide", title: utc ? "Times are UTC" : "Times are those of this browser", "aria-label": utc ? "UTC: use local times" : "Local times: use UTC",
 			onclick: () => setSetting("zone", utc ? "local" : "utc")}, utc ? "UTC" : "Local"),
 		iconButton(settings.theme, `Colors: ${settings.theme === "auto" ? "as the system" : settings.theme}`, () => setSetting("theme", {auto: "light", light: "dark", dark: "auto"}[settings.theme]), "k-wide"),
-		who?.identities && !isSignedIn() ? h("button", {type: "button", class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.back(); }}, "Sign in") : null,
+		unknown || (who?.identities && !isSignedIn()) ? h("button", {type: "button", class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.anew(); }}, "Sign in") : null,
 		iconButton("settings", "Settings", openSettings));
 };
 
@@ -284,7 +288,7 @@ const drawBanner = () => {
 const look = async () => {
 	clearTimeout(retry);
 	try {
-		await askText("-/ready", null);
+		await askText("-/ready", null, {quiet: true});
 	} catch (e) {
 		if (state !== "ok")
 			retry = setTimeout(look, RETRY_MS);
@@ -306,12 +310,12 @@ const heard = (now) => {
 	}
 };
 
-/* hooks: go(path), back() (show the view again: who asks has changed, or the server is there again) */
+/* hooks: go(path), back() (the server is there again), anew() (who asks has changed) */
 export const startShell = (hooks) => {
 	app = hooks;
 	onSignIn(signIn);
 	onServer(heard);
-	onStored((name) => { if (name in USUAL) change(name, read(name)); });
+	onStored((name) => { if (Object.hasOwn(USUAL, name)) change(name, read(name)); });
 	addEventListener("keydown", pressed);
 	drawTools();
 };

@@ -34,6 +34,9 @@ test("what the API answers", () => {
 		"histograms beside them");
 	equal([s[1].name, [...s[1].times], [...s[1].values]], ["{}", [7000], [8]], "an instant one");
 	equal(nameOf({__name__: "up", job: 'a"b\\c\n'}), 'up{job="a\\"b\\\\c\\n"}', "quoted");
+	const odd = JSON.parse('{"__name__":"m","constructor":"a","toString":"b","__proto__":"c"}');
+	equal(nameOf(odd), 'm{constructor="a", toString="b", __proto__="c"}', "labels that objects have by nature");
+	equal(nameOf(odd, shared([{labels: odd}, {labels: {__name__: "m"}}])), '{constructor="a", toString="b", __proto__="c"}', "of one of two");
 	equal(nameOf({__name__: "up.time", "a.b": "c"}), '{"up.time", "a.b"="c"}', "names that need quotes");
 	equal([nameOf({__name__: "up"}), nameOf({a: "b"})], ["up", '{a="b"}'], "a name alone, labels alone");
 	equal(shared(many(3)), {__name__: "m", job: "x"}, "what all share");

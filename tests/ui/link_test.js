@@ -13,6 +13,7 @@ equal(read("g0.expr=up&g1.expr=&g2.expr=b").panels.map(p => p.expr), ["up", "", 
 equal(one("g0.expr=rate(a%5B5m%5D)+%2B+1").expr, "rate(a[5m]) + 1", "the expression is decoded");
 equal([0, "graph", "chart", 1, "table", "code", "explain", "trace", "nonsense"].map(t => one(`g0.expr=a&g0.tab=${t}`).tab),
 	["graph", "graph", "graph", "table", "table", "table", "explain", "trace", "table"], "tabs of all of them");
+equal(["constructor", "__proto__", "toString"].map(t => one(`g0.expr=a&g0.tab=${t}`).tab), ["table", "table", "table"], "nor any that objects have by nature");
 equal(["lines", "stacked", "heatmap"].map(m => one(`g0.expr=a&g0.tab=0&g0.display_mode=${m}`)).map(p => [p.tab, p.stacked]),
 	[["graph", false], ["graph", true], ["heat", false]], "display modes");
 equal(one("g0.expr=a&g0.tab=0&g0.stacked=1").stacked, true, "the older stacked=1");

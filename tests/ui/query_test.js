@@ -1,5 +1,5 @@
 /* The query view as a whole: what is asked, what stands in the address, panels, cancelling. The server is a stub of fetch. */
-import {equal, ok, stage, test, until} from "./tap.js";
+import {equal, ok, sleep, stage, test, until} from "./tap.js";
 import {show} from "/ui/views/query.js";
 
 const asked = [];
@@ -241,10 +241,22 @@ test("refresh", async () => {
 	ok(await until(() => queries().length > before, 4000), "asks again by itself");
 	await v.idle();
 	equal([queries().length, v.log.length], [before + 1, writes], "only what ends now, and writes no address");
+	v.type(0, "half(");
+	const typed = queries().length;
+	ok(await until(() => queries().length > typed, 4000), "while somebody types");
+	equal(queries().at(-1).params.query, "up", "what was run is asked, not what is typed");
+	equal(v.area(0).value, "half(", "which stays");
+	await v.idle();
+	const far = await open("g0.expr=up&g0.tab=1&refresh=50d");
+	await far.idle();
+	const asked = queries().length;
+	await sleep(1500);
+	equal(queries().length, asked, "every 50 days is not all the time");
 	leave();
 	leave = () => {};
 });
 
+<<<<<<< HEAD
 test("what is being written is neither run nor lost by others", async () => {
 	const v = await open("g0.expr=up&g0.tab=1&g1.expr=down&g1.tab=1&sync=1&refresh=1s");
 	await v.idle();
@@ -307,4 +319,27 @@ test("out of a zoom", async () => {
 	equal(v.log.at(-1)[1].replace(/.*range/, "range"), "range_input=10m", "is now again, where it was now");
 	leave();
 	leave = () => {};
+=======
+test("the server is there again, somebody else asks", async () => {
+	const v = await open("g0.expr=up&g0.tab=1&g1.expr=up&g1.tab=1&g1.fold=1");
+	await v.idle();
+	const before = queries().length, {length} = history;
+	v.type(0, "typed");
+	v.view.back();
+	await v.idle();
+	equal([queries().length, queries().at(-1).params.query], [before + 1, "up"], "what is unfolded is asked again, as it was");
+	ok(v.panels()[1].classList.contains("k-folded") && history.length === length, "the folded one stays folded");
+	v.press(v.panels()[1], "Unfold");
+	await v.idle();
+	ok(v.root.querySelectorAll("tbody tr").length === 4, "rows of both");
+	answer = () => null;
+	v.view.anew();
+	equal([v.root.querySelectorAll("tbody tr").length, v.root.querySelectorAll(".k-status").length && [...v.root.querySelectorAll(".k-status")].map(e => e.textContent).join("")], [0, ""],
+		"nothing that another has seen is left, while the answers are not there");
+	equal(v.area(0).value, "typed", "what is typed stays");
+	answer = usual;
+	v.view.anew();
+	await v.idle();
+	ok(v.root.querySelectorAll("tbody tr").length === 4, "then they are shown");
+>>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
 });

@@ -24,6 +24,12 @@ equal(asText(matrix, true), "m\n  1 @1\n  2 @2\n  {count:4, sum:5} @3\n", "its t
 equal(asText(rows.slice(0, 1), false), 'm{i="b10", j="x"} 3\n', "a vector's");
 equal(asCsv(rowsOf(vector([{__name__: "m", a: "x,\"y\""}, "1"], [{__name__: "m", a: "=1+1"}, "-2"]))),
 	'name,a,timestamp,value\r\nm,"x,""y""",10.5,1\r\nm,"\'=1+1",10.5,-2\r\n', "CSV, quoted; a formula is text");
+const odd = rowsOf(vector([JSON.parse('{"__name__":"m","constructor":"a","__proto__":"b"}'), "1"], [{__name__: "m"}, "2"]));
+equal(columnsOf(odd).columns, ["__proto__", "constructor"], "labels that objects have by nature are labels");
+equal(asCsv(odd), 'name,__proto__,constructor,timestamp,value\r\nm,b,a,10.5,1\r\nm,,,10.5,2\r\n', "and nothing where there is none");
+equal([sorted(odd, "constructor", 1), natural(odd, "m")].map(list => list.map(r => r.number)), [[2, 1], [2, 1]], "nor do they order what has none");
+equal(asCsv(rowsOf(vector(...["-1+1|x", "+1-2", "-1e5", "+Inf", "-Inf", "-x"].map(a => [{a}, "-1.5e-7"])))).split("\r\n").slice(1, 7).map(l => l.replace(",10.5,-1.5e-7", "")),
+	["\"'-1+1|x\"", "\"'+1-2\"", "-1e5", "+Inf", "-Inf", "\"'-x\""], "a formula may begin like a number");
 equal(asCsv(matrix).split("\r\n").length, 5, "a line for each sample");
 const back = [{metric: {__name__: "m", i: "b10", j: "x"}, value: [10.5, "3"]}];
 equal(JSON.parse(asJson(rows.slice(0, 1), false)), back, "JSON as the API has it");

@@ -12,9 +12,9 @@ const plain = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /* up{job="a"}, as PromQL has it; names that need quotes get them. */
 export function nameOf(labels, without = {}) {
-	const metric = "__name__" in without ? "" : labels.__name__ ?? "";
+	const metric = without.__name__ !== undefined ? "" : labels.__name__ ?? "";
 	const pairs = Object.entries(labels).filter(([k]) => k !== "__name__"
-		&& !(k in without)).map(([k, v]) => `${plain.test(k) ? k : quote(k)}=${quote(v)}`);
+		&& !Object.hasOwn(without, k)).map(([k, v]) => `${plain.test(k) ? k : quote(k)}=${quote(v)}`);
 	if (metric && !/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(metric)) pairs.unshift(quote(metric));
 	else if (metric || !pairs.length) return pairs.length ? `${metric}{${pairs.join(", ")}}` : metric
 		|| "{}";

@@ -59,7 +59,7 @@ function end(get) {
 }
 
 function panel(get) {
-	const p = blank(TABS[get("tab")] ?? "table");
+	const p = blank(Object.hasOwn(TABS, get("tab")) ? TABS[get("tab")] : "table");
 	p.expr = get("expr");
 	const mode = get("display_mode");
 	p.stacked = mode ? mode === "stacked" : get("stacked") === "1";

@@ -77,7 +77,7 @@ export async function show(root, ctx) {
 	/* ---- address ---- */
 
 	function read(params) {
-		kind = params.get("kind") in KINDS ? params.get("kind") : "metrics";
+		kind = Object.hasOwn(KINDS, params.get("kind")) ? params.get("kind") : "metrics";
 		metric = params.get("metric");
 		label = params.get("label");
 		filter = params.get("q") ?? "";
@@ -285,10 +285,7 @@ export async function show(root, ctx) {
 			load(true);
 	}, REFRESH_MS);
 	ctx.onSettings((settings, name) => {
-		if (name === "tenant") {
-			now = null;
-			load(true);
-		} else if (name === "zone") {
+		if (name === "zone") {
 			play.setZone(settings.zone);
 			draw();
 		}

@@ -183,7 +183,7 @@ export async function show(root, ctx) {
 	const timer = setInterval(() => performance.now() >= due && refresh(), 1000);
 	const seen = () => refresh();
 	document.addEventListener("visibilitychange", seen);
-	ctx.onSettings((_, name) => (name === "tenant" || name === "zone") && refresh(true));
+	ctx.onSettings((_, name) => name === "zone" && refresh(true));
 	await refresh(true);
 	return {
 		hide: () => {

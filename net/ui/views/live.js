@@ -79,7 +79,7 @@ const factsText = (facts, info) => {
 };
 
 export async function show(root, ctx) {
-	let range = RANGES[ctx.params.get("range")] ? ctx.params.get("range") : "15m";
+	let range = Object.hasOwn(RANGES, ctx.params.get("range")) ? ctx.params.get("range") : "15m";
 	let data = null, cards = [], paused = false, fixed = null, busy = false, due = 0, tabled = false, hovered = null, frame = 0;
 	const note = h("div", {class: "k-live-note"}), facts = h("dl", {class: "k-live-facts"}), grid = h("div"), table = h("div", {class: "k-scroll", hidden: true});
 	const foot = h("p", {class: "k-dim"}), error = h("p", {class: "k-error", role: "alert"});

@@ -1,7 +1,10 @@
 /* One panel of the query view: an expression, its times, its answer in tabs.
  *
  *   const p = panel(state, host);     state: as lib/link.js has it; p.state is it, and changes
- *   p.el, p.text (what is written), p.run(), p.cancel(), p.set(state), p.redraw(), p.insert(text, whole), p.focus(), p.busy, p.destroy()
+ *   p.el, p.run({again}), p.cancel(), p.set(state), p.redraw(), p.insert(text, whole), p.focus(), p.busy, p.destroy()
+ *   p.anew(): somebody else asks; what was answered goes
+ *
+ * again: what was run before is asked once more; what is typed meanwhile stays as it is.
  *
  * host: zone(), setZone(zone), narrow(), least() and setLeast(ms); changed(p, {time}): the state has changed and is to be in the URL;
  * runAll(); duplicate(p), remove(p), move(p, way), first(p), last(p), alone(): its place among the others.
@@ -277,6 +280,17 @@ export function panel(state, host) {
 		if (other) ed.value = p.expr;
 		frame();
 		if (same) show().catch(failed);
+		else me.run({again: true});
+	};
+
+	me.anew = () => {
+		abort?.abort();
+		asking?.abort();
+		answer = null;
+		end();
+		put(notes);
+		put(body);
+		if (p.fold) frame();
 		else me.run({again: true});
 	};
 

@@ -13,6 +13,7 @@ import {REFRESH} from "./steps.js";
 
 export const title = "Query";
 const NARROW = "(max-width: 640px)";
+const TIMER_MOST = 2 ** 31 - 1;	/* ms; a browser takes what is longer for nothing */
 
 export function show(root, ctx) {
 	const panels = [];
@@ -113,7 +114,7 @@ export function show(root, ctx) {
 			if (document.hidden) return;
 			for (const p of panels)
 				if (p.state.end === null && p.state.expr.trim() && !p.busy && !p.state.fold && /table|graph|heat/.test(p.state.tab)) p.run({again: true});
-		}, Math.max(1000, shared.refresh));
+		}, Math.min(Math.max(1000, shared.refresh), TIMER_MOST));
 	}
 
 	function draw() {
@@ -164,7 +165,12 @@ export function show(root, ctx) {
 
 	return {
 		params: params => take(params, false),
+<<<<<<< HEAD
 		back: () => panels.forEach(p => p.run({again: true})),
+=======
+		back: () => panels.forEach(p => p.state.fold || p.run({again: true})),
+		anew: () => panels.forEach(p => p.anew()),
+>>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
 		hide() {
 			clearInterval(timer);
 			removeEventListener("keydown", keys, true);

@@ -10,7 +10,7 @@ import {h, put, svg, say} from "../lib/dom.js";
 import {count as grouped, short} from "../lib/figure.js";
 import {printTime} from "../lib/when.js";
 import {copyText, menuButton} from "./bits.js";
-import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, natural, rowsOf, sorted} from "./rows.js";
+import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, labelOf, natural, rowsOf, sorted} from "./rows.js";
 
 const PAGE = 200;
 const COLUMNS_MAX = 7, COLUMNS_NARROW = 2;
@@ -138,7 +138,7 @@ function value(text) {
 }
 
 function labelCell(name, labels) {
-	return h("td", {class: name === "__name__" ? "k-metric" : null}, labels[name] ?? "");
+	return h("td", {class: name === "__name__" ? "k-metric" : null}, labelOf(labels, name));
 }
 
 function chipList(pairs) {

@@ -4,6 +4,9 @@
  * has one value or one histogram, a scalar's and a string's no labels. number is what it is sorted by. */
 import {nameOf} from "../chart/matrix.js";
 
+/* "" where there is none; whatever objects have by nature ("constructor") is no label. */
+export const labelOf = (labels, name) => (Object.hasOwn(labels, name) ? labels[name] : "");
+
 const order = new Intl.Collator("en", {numeric: true});
 
 /* As the API and labels write it: le="+inf" is seen, too. */
@@ -52,7 +55,7 @@ export function filtered(rows, text) {
 export function sorted(rows, by, way) {
 	if (!way) return rows;
 	const value = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a === b ? 0 : (a < b ? -1 : 1) * way);
-	return [...rows].sort((a, b) => (by === "" ? value(a.number, b.number) : way * byLabel(a.labels[by] ?? "", b.labels[by] ?? "")));
+	return [...rows].sort((a, b) => (by === "" ? value(a.number, b.number) : way * byLabel(labelOf(a.labels, by), labelOf(b.labels, by))));
 }
 
 /* Numbers as numbers, all else as people order words with numbers in them. */
@@ -67,7 +70,7 @@ export function natural(rows, expr) {
 	const {columns} = columnsOf(rows);
 	return [...rows].sort((a, b) => {
 		for (const c of columns) {
-			const d = byLabel(a.labels[c] ?? "", b.labels[c] ?? "");
+			const d = byLabel(labelOf(a.labels, c), labelOf(b.labels, c));
 			if (d) return d;
 		}
 		return 0;
@@ -92,6 +95,7 @@ export function asText(rows, matrix) {
 	return rows.map(r => (matrix ? `${r.name}\n${samples(r).map(([t, v]) => `  ${v} @${t}`).join("\n")}` : `${r.name} ${samples(r)[0]?.[1] ?? ""}`)).join("\n") + "\n";
 }
 
+<<<<<<< HEAD
 /* RFC 4180; a formula is none when a sheet opens it. Columns have different names, whatever labels are called. */
 export function asCsv(rows) {
 	const {common, columns} = columnsOf(rows);
@@ -100,6 +104,15 @@ export function asCsv(rows) {
 	const lines = rows.flatMap(r => samples(r).map(([t, v]) => [...names.map(n => r.labels[n] ?? ""), String(t), v].map(cell).join(",")));
 	const own = n => (names.includes(n) ? `__${n}__` : n);
 	return [[...names.map(n => (n === "__name__" ? own("name") : n)), own("timestamp"), own("value")].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
+=======
+/* RFC 4180; a formula is none when a sheet opens it, nor is one that begins like a number. */
+export function asCsv(rows) {
+	const {common, columns} = columnsOf(rows);
+	const names = [...common.map(c => c[0]), ...columns].sort((a, b) => (a === "__name__" ? -1 : b === "__name__" ? 1 : order.compare(a, b)));
+	const cell = s => (/^[=@\t\r]|^[+-](?!(?:[\d.]+(?:e[+-]?\d+)?|Inf)$)/.test(s) ? `"'${s.replaceAll('"', '""')}"` : /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s);
+	const lines = rows.flatMap(r => samples(r).map(([t, v]) => [...names.map(n => labelOf(r.labels, n)), String(t), v].map(cell).join(",")));
+	return [[...names.map(n => (n === "__name__" ? "name" : n)), "timestamp", "value"].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
+>>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
 }
 
 /* As the API has them. */
