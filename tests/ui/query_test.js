@@ -256,7 +256,6 @@ test("refresh", async () => {
 	leave = () => {};
 });
 
-<<<<<<< HEAD
 test("what is being written is neither run nor lost by others", async () => {
 	const v = await open("g0.expr=up&g0.tab=1&g1.expr=down&g1.tab=1&sync=1&refresh=1s");
 	await v.idle();
@@ -319,7 +318,8 @@ test("out of a zoom", async () => {
 	equal(v.log.at(-1)[1].replace(/.*range/, "range"), "range_input=10m", "is now again, where it was now");
 	leave();
 	leave = () => {};
-=======
+});
+
 test("the server is there again, somebody else asks", async () => {
 	const v = await open("g0.expr=up&g0.tab=1&g1.expr=up&g1.tab=1&g1.fold=1");
 	await v.idle();
@@ -341,5 +341,4 @@ test("the server is there again, somebody else asks", async () => {
 	v.view.anew();
 	await v.idle();
 	ok(v.root.querySelectorAll("tbody tr").length === 4, "then they are shown");
->>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
 });

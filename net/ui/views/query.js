@@ -165,12 +165,8 @@ export function show(root, ctx) {
 
 	return {
 		params: params => take(params, false),
-<<<<<<< HEAD
-		back: () => panels.forEach(p => p.run({again: true})),
-=======
 		back: () => panels.forEach(p => p.state.fold || p.run({again: true})),
 		anew: () => panels.forEach(p => p.anew()),
->>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
 		hide() {
 			clearInterval(timer);
 			removeEventListener("keydown", keys, true);

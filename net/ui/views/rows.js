@@ -1,7 +1,8 @@
 /* Results as rows: what they are called, ordered, filtered, and written for elsewhere. Pure.
  *
- * A row is {labels, name, values: [[seconds, text], ...], histograms: [[seconds, histogram], ...], number}; a vector's
- * has one value or one histogram, a scalar's and a string's no labels. number is what it is sorted by. */
+ * A row is {labels, name, values: [[seconds, text], ...], histograms: [[seconds, histogram], ...],
+ * number}; a vector's has one value or one histogram, a scalar's and a string's no labels. number
+ * is what it is sorted by. */
 import {nameOf} from "../chart/matrix.js";
 
 /* "" where there is none; whatever objects have by nature ("constructor") is no label. */
@@ -24,7 +25,10 @@ export function rowsOf({resultType, result}) {
 	return result.map(r => row(r.metric, r.values ?? (r.value ? [r.value] : []), r.histograms ?? (r.histogram ? [r.histogram] : [])));
 }
 
-/* Labels that all rows have alike, [[name, value]], and names of the others; metric name first, others as they sort. */
+/*
+ * Labels that all rows have alike, [[name, value]], and names of the others; metric name first,
+ * others as they sort.
+ */
 export function columnsOf(rows) {
 	const seen = new Map();
 	for (const r of rows)
@@ -51,7 +55,10 @@ export function filtered(rows, text) {
 	});
 }
 
-/* by: a label's name, "" is the value; way: 1 up, -1 down, 0 as the server sent them. Equal ones keep their order; NaN is last. */
+/*
+ * by: a label's name, "" is the value; way: 1 up, -1 down, 0 as the server sent them. Equal ones
+ * keep their order; NaN is last.
+ */
 export function sorted(rows, by, way) {
 	if (!way) return rows;
 	const value = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a === b ? 0 : (a < b ? -1 : 1) * way);
@@ -64,7 +71,10 @@ function byLabel(a, b) {
 	return a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y) ? (x < y ? -1 : x > y ? 1 : 0) : order.compare(a, b);
 }
 
-/* By the labels that differ, one after the other: the server's order means something only where the expression made it. */
+/*
+ * By the labels that differ, one after the other: the server's order means something only where the
+ * expression made it.
+ */
 export function natural(rows, expr) {
 	if (/\b(sort\w*|topk|bottomk)\b/.test(expr)) return rows;
 	const {columns} = columnsOf(rows);
@@ -95,24 +105,15 @@ export function asText(rows, matrix) {
 	return rows.map(r => (matrix ? `${r.name}\n${samples(r).map(([t, v]) => `  ${v} @${t}`).join("\n")}` : `${r.name} ${samples(r)[0]?.[1] ?? ""}`)).join("\n") + "\n";
 }
 
-<<<<<<< HEAD
-/* RFC 4180; a formula is none when a sheet opens it. Columns have different names, whatever labels are called. */
-export function asCsv(rows) {
-	const {common, columns} = columnsOf(rows);
-	const names = [...common.map(c => c[0]), ...columns].sort((a, b) => (a === "__name__" ? -1 : b === "__name__" ? 1 : order.compare(a, b)));
-	const cell = s => (/^[=@\t\r]|^[+-](?!\d|Inf)/.test(s) ? `"'${s.replaceAll('"', '""')}"` : /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s);
-	const lines = rows.flatMap(r => samples(r).map(([t, v]) => [...names.map(n => r.labels[n] ?? ""), String(t), v].map(cell).join(",")));
-	const own = n => (names.includes(n) ? `__${n}__` : n);
-	return [[...names.map(n => (n === "__name__" ? own("name") : n)), own("timestamp"), own("value")].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
-=======
-/* RFC 4180; a formula is none when a sheet opens it, nor is one that begins like a number. */
+/* RFC 4180; a formula is none when a sheet opens it, nor is one that begins like a number. Columns have different names, whatever
+ * labels are called. */
 export function asCsv(rows) {
 	const {common, columns} = columnsOf(rows);
 	const names = [...common.map(c => c[0]), ...columns].sort((a, b) => (a === "__name__" ? -1 : b === "__name__" ? 1 : order.compare(a, b)));
 	const cell = s => (/^[=@\t\r]|^[+-](?!(?:[\d.]+(?:e[+-]?\d+)?|Inf)$)/.test(s) ? `"'${s.replaceAll('"', '""')}"` : /[",\r\n]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s);
 	const lines = rows.flatMap(r => samples(r).map(([t, v]) => [...names.map(n => labelOf(r.labels, n)), String(t), v].map(cell).join(",")));
-	return [[...names.map(n => (n === "__name__" ? "name" : n)), "timestamp", "value"].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
->>>>>>> f55f08c (net/ui: another who asks or another tenant sees nothing of the one before; names that objects have by nature are only names; what is typed is not asked by the refresh)
+	const own = n => (names.includes(n) ? `__${n}__` : n);
+	return [[...names.map(n => (n === "__name__" ? own("name") : n)), own("timestamp"), own("value")].map(cell).join(","), ...lines].join("\r\n") + "\r\n";
 }
 
 /* As the API has them. */
