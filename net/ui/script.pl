@@ -3,13 +3,13 @@
 #
 # The modules stand one behind the other, those that are needed before those that need them, in one scope: what a module
 # declares for itself or for others gets a name of its own, and imports become the name of what they mean. A module of views/
-# is found by its name, as import() would. Comments and needless blanks are left out, and names of variables become short: inside
-# a module a name has the same short one wherever it stands for a variable, so scopes need not be known; names of properties
-# stay, and so do the browser's own (@known) where a module does not declare them for itself.
+# is found by its name, as import() would. Comments and needless blanks are left out, declarations behind each other become one,
+# and names of variables become short: in each scope the first letters that mean nothing else there, so that functions that do
+# alike look alike and pack well. Names of properties stay, and so does what no scope declares: it is the browser's.
 # script.pl - reads one script from stdin, and writes it without comments and blanks, names as they are.
 #
 # What modules may be written like is what this understands, else it ends with an error: imports of names on a line each,
-# exports where something is declared or as a list, no default export, no await outside of functions, no label, names
+# exports where something is declared or as a list, no default export, no await outside of functions, no label, no var, names
 # of plain letters, a semicolon behind each statement.
 use strict;
 use warnings;
@@ -19,16 +19,6 @@ my @later;	# modules that are found by their name when they are used
 my %keyword = map { $_ => 1 } qw(arguments async await break case catch class const continue debugger default delete do else enum eval export
 	extends false finally for function get if implements import in instanceof interface let new null of package private protected public
 	return set static super switch this throw true try typeof undefined var void while with yield);
-my %known = map { $_ => 1 } qw(AbortController AbortSignal Array ArrayBuffer BigInt Blob Boolean CSS CustomEvent DOMException DataTransfer Date
-	DocumentFragment Element Error Event EventTarget File FileReader Float32Array Float64Array FormData HTMLElement Headers Image Infinity
-	Int32Array IntersectionObserver Intl JSON KeyboardEvent Map Math MouseEvent MutationObserver NaN Node Number Object Option Path2D Promise
-	Proxy RangeError ReadableStream Reflect RegExp Request ResizeObserver Response Set String Symbol SyntaxError Text TextDecoder TextEncoder
-	TypeError URL URLSearchParams Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet addEventListener alert atob blur btoa
-	cancelAnimationFrame clearInterval clearTimeout close confirm console crypto customElements decodeURIComponent devicePixelRatio
-	dispatchEvent document encodeURIComponent fetch focus frames getComputedStyle getSelection globalThis history indexedDB innerHeight
-	innerWidth isFinite isNaN isSecureContext localStorage location matchMedia navigator open origin parent parseFloat parseInt performance
-	postMessage print prompt queueMicrotask removeEventListener requestAnimationFrame requestIdleCallback screen scroll scrollTo scrollX scrollY self
-	sessionStorage setInterval setTimeout stop structuredClone top window);
 # Behind these words comes a value, so a slash begins a regular expression, and a brace an object.
 my %before_value = map { $_ => 1 } qw(await case delete do else in instanceof new of return throw typeof void yield);
 
@@ -118,24 +108,13 @@ sub module {
 	return $m;
 }
 
-# What each sign that is a word is: [1] of roles: "key" (of an object, a property), "short" (key and variable in one), "var".
-sub roles {
+# What signs are: {tokens, roles: of each that is a word "key" (a property), "short" (key and variable in one), "var"; close: of each that
+# opens the one that closes; opened: the other way round; braces: of each brace that opens "object", "class", "block"; joins: semicolons
+# between two declarations, which may be one: filled by scopes()}.
+sub parse {
 	my ($t) = @_;
-	my (@stack, @roles, %declared, %top);
-	my $is = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "p" && $t->[$i][1] eq $text };
+	my (@stack, @roles, %close, @open, %braces);
 	my $word = sub { my ($i, $text) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "id" && $t->[$i][1] eq $text };
-	my $binds = sub {	# words of a pattern or of parameters from i to j that become variables
-		my ($i, $j, $outside) = @_;
-		for my $k ($i .. $j) {
-			next unless $t->[$k][0] eq "id";
-			my ($p, $n) = ($t->[$k - 1][1], $t->[$k + 1][1]);
-			next unless $p =~ /^([({\[,:]|\.\.\.)$/ && $n =~ /^[,)}\]=]$/;
-			$declared{$t->[$k][1]} = 1;
-			$top{$t->[$k][1]} = 1 if $outside;
-		}
-	};
-	my %close;
-	my @open;
 	for my $i (0 .. $#$t) {
 		if ($t->[$i][0] eq "p" && $t->[$i][1] =~ /^[({\[]$/) { push @open, $i }
 		elsif ($t->[$i][0] eq "p" && $t->[$i][1] =~ /^[)}\]]$/) { $close{pop @open} = $i }
@@ -144,7 +123,6 @@ sub roles {
 			if ($t->[$i][1] =~ /\$\{$/) { push @open, $i }
 		}
 	}
-	my %opened = reverse %close;
 	for my $i (0 .. $#$t) {
 		my ($kind, $text) = @{$t->[$i]};
 		my $p = $i ? $t->[$i - 1] : ["p", ";"];
@@ -163,6 +141,7 @@ sub roles {
 					$object = 0 if $p->[1] eq ":" && $stack[-1] && $stack[-1]{case};
 					push @stack, {kind => $object ? "object" : "block"};
 				}
+				$braces{$i} = $stack[-1]{kind};
 				$stack[-1]{case} = 0;
 			} elsif ($text =~ /^[(\[]$/) { push @stack, {kind => $text} }
 			elsif ($text =~ /^[)}\]]$/) { pop @stack }
@@ -172,14 +151,6 @@ sub roles {
 				elsif ($stack[-1]{kind} eq "block") { $stack[-1]{case} = 1 }
 			}
 			$stack[-1]{case} = 0 if @stack && $text ne ":" && $text !~ /^[)}\]]$/;
-			if ($text eq "=>") {
-				if ($p->[0] eq "id") { $declared{$p->[1]} = 1 }
-				elsif ($p->[1] eq ")") { $binds->($opened{$i - 1} + 1, $i - 2) }
-			} elsif ($text eq "{" && $p->[1] eq ")" && $p->[0] eq "p") {
-				my $from = $opened{$i - 1};	# of a function, a method, catch; of if and while there is nothing that binds
-				my ($b, $c) = ($t->[$from - 1], $from > 1 ? $t->[$from - 2] : ["p", ";"]);
-				$binds->($from + 1, $i - 2) if $b->[0] eq "id" && $b->[1] !~ /^(if|while|for|switch|with)$/ || $c->[1] eq "function";
-			}
 		} elsif ($kind eq "id" && !$keyword{$text}) {
 			my $in = @stack ? $stack[-1]{kind} : "block";
 			my $n = $i < $#$t ? $t->[$i + 1] : ["p", ";"];
@@ -190,37 +161,139 @@ sub roles {
 			elsif (($begins || $prefixed) && $n->[1] =~ /^[:(]$/ && $n->[0] eq "p") { $roles[$i] = "key" }
 			elsif ($begins && $n->[0] eq "p" && $n->[1] =~ /^[,}=]$/) { $roles[$i] = $in eq "class" ? "key" : "short" }
 			else { $roles[$i] = "var" }
-			if ($roles[$i] eq "var" && $p->[0] eq "id" && $p->[1] =~ /^(const|let|var|function|class)$/ || $p->[1] eq "*" && $word->($i - 2, "function")) {
-				$declared{$text} = 1;
-				$top{$text} = 1 if !@stack;
-			}
-		}
-		# const a = 1, b = 2; const {c} = d
-		if ($kind eq "id" && $text =~ /^(const|let|var)$/ && $p->[1] ne ".") {
-			for (my $k = $i + 1; $k < @$t; $k++) {
-				my $s = $t->[$k];
-				my $starts = $k == $i + 1 || $t->[$k - 1][0] eq "p" && $t->[$k - 1][1] eq ",";
-				if ($starts && $s->[0] eq "id") { $declared{$s->[1]} = 1; $top{$s->[1]} = 1 if !@stack }
-				elsif ($starts && $s->[0] eq "p" && $s->[1] =~ /^[{\[]$/) { $binds->($k + 1, $close{$k} - 1, !@stack) }
-				last if $s->[0] eq "p" && $s->[1] =~ /^[;)}\]]$/ || $s->[0] eq "id" && $s->[1] =~ /^(of|in)$/ && $s->[1] ne "";
-				$k = $close{$k} if exists $close{$k} && $s->[0] eq "p";
-				$k = $close{$k} if $s->[0] eq "tmpl" && exists $close{$k};
-			}
 		}
 	}
-	return (\@roles, \%declared, \%top);
+	return {tokens => $t, roles => \@roles, close => \%close, opened => {reverse %close}, braces => \%braces, joins => {}};
 }
 
-# Prints the tokens with the names of %short for variables, without needless blanks, semicolons before a brace that closes,
+# The scopes of a module: what stands from one sign to another may be declared there: {from, to, names => {name => 1},
+# order => [names as they are declared], outer => the scope around it, body => it belongs to the scope around it (a function's
+# body and its parameters)}. Returns the scope of each sign, the module's own one (of all it has) first.
+sub scopes {
+	my ($name, $parsed) = @_;
+	my ($t, $roles, $close, $opened, $braces) = @$parsed{qw(tokens roles close opened braces)};
+	my $sign = sub { my ($i) = @_; $i >= 0 && $i < @$t && $t->[$i][0] =~ /^(p|id)$/ ? $t->[$i][1] : "" };
+	my $behind = sub {	# the sign behind this one or behind what it opens
+		my ($i) = @_;
+		$i = $close->{$i} while exists $close->{$i};
+		return $i + 1;
+	};
+	my $value_end = sub {	# where a value ends that begins at $i: the sign behind it
+		my ($i) = @_;
+		for (my $ternary = 0; $i < @$t && $sign->($i) !~ /^[,;)}\]]$/ && $t->[$i][1] !~ /^\}/; $i = $behind->($i)) {
+			$sign->($i) =~ /^(const|let|var|return|if|for|while|switch|throw)$/ && !($roles->[$i] // 0) && $sign->($i - 1) ne "." and fail($name, "no semicolon before $t->[$i][1]");
+			if ($sign->($i) eq "?") { $ternary++ }
+			elsif ($sign->($i) eq ":" && !$ternary--) { last }
+		}
+		return $i;
+	};
+	my $statement_end;
+	$statement_end = sub {	# the sign behind a statement
+		my ($i) = @_;
+		return $behind->($i) if $sign->($i) eq "{";
+		if ($sign->($i) =~ /^(if|for|while)$/) {
+			my $begin = $i;
+			$i++ while $sign->($i) ne "(";
+			$i = $statement_end->($behind->($i));
+			return $sign->($begin) eq "if" && $sign->($i) eq "else" ? $statement_end->($i + 1) : $i;
+		}
+		$sign->($i) =~ /^(do|switch|try|function|class)$/ and fail($name, "$t->[$i][1] without a block around it");
+		$i = $behind->($i) while $i < @$t && $sign->($i) !~ /^[;}]$/;
+		return $sign->($i) eq ";" ? $i + 1 : $i;
+	};
+	my $module = {from => -1, to => scalar @$t, names => {}, order => []};
+	my (@scopes, @binds);	# binds: [scope, from, to, in braces] of parameters
+	my $scope = sub { my $s = {from => $_[0], to => $_[1], names => {}, order => [], body => $_[2]}; push @scopes, $s; return $s };
+	for my $i (0 .. $#$t) {
+		if ($sign->($i) eq "=>") {
+			my $from = $sign->($i - 1) eq ")" ? $opened->{$i - 1} : $i - 1;
+			my $s = $scope->($from, $sign->($i + 1) eq "{" ? $close->{$i + 1} : $value_end->($i + 1) - 1);
+			push @binds, $from == $i - 1 ? [$s, $from, $i] : [$s, $from + 1, $i - 1];
+		}
+		elsif ($sign->($i) eq "for" && !($roles->[$i] // 0) && $sign->($i - 1) ne ".") {
+			my $open = $sign->($i + 1) eq "await" ? $i + 2 : $i + 1;
+			$scope->($open, $statement_end->($behind->($open)) - 1);
+		}
+		next unless ($braces->{$i} // "") eq "block";
+		my $body = $sign->($i - 1) eq "=>";
+		if ($sign->($i - 1) eq ")") {	# of a function, a method, catch; of if and while there is nothing that binds
+			my $open = $opened->{$i - 1};
+			my $b = $sign->($open - 1);
+			if ($b !~ /^(if|while|for|switch|await)$/) {
+				$b =~ /^(\*|\w+)$/ or fail($name, "a function that is not understood: $b(");
+				push @binds, [$scope->($open, $close->{$i}), $open + 1, $i - 1];
+				$body = 1;
+			}
+		}
+		$scope->($i, $close->{$i}, $body);
+	}
+	@scopes = sort { $a->{from} <=> $b->{from} || $b->{to} <=> $a->{to} } @scopes;
+	my (@at, @in);
+	my $next = 0;
+	my $now = $module;
+	for my $i (0 .. $#$t) {
+		while ($now->{to} < $i) { $now = $now->{outer} }
+		while ($next < @scopes && $scopes[$next]{from} == $i) {
+			$scopes[$next]{outer} = $now;
+			$now = $scopes[$next++];
+		}
+		$at[$i] = $now;
+	}
+	my $declare = sub {
+		my ($s, $i) = @_;
+		return if $keyword{$sign->($i)};	# get, set, of: they stay
+		push @{$s->{order}}, $t->[$i][1] unless $s->{names}{$t->[$i][1]}++;
+	};
+	my $pattern;
+	$pattern = sub {	# a name or a pattern that begins at $i; the sign behind it
+		my ($s, $i) = @_;
+		$i++ if $sign->($i) eq "...";
+		if ($t->[$i][0] eq "id") { $declare->($s, $i); return $i + 1 }
+		$sign->($i) =~ /^[{\[]$/ or fail($name, "a pattern that is not understood: $t->[$i][1]");
+		for (my $k = $i + 1; $k < $close->{$i}; $k++) {
+			next if $sign->($k) eq ",";
+			$k += 2 if $sign->($i) eq "{" && $sign->($k + 1) eq ":";
+			$k = $pattern->($s, $k);
+			$k = $value_end->($k);
+		}
+		return $close->{$i} + 1;
+	};
+	for (@binds) {
+		my ($s, $from, $to) = @$_;
+		for (my $k = $from; $k < $to; $k++) { $k = $value_end->($pattern->($s, $k)) }
+	}
+	for my $i (0 .. $#$t) {
+		next if $t->[$i][0] ne "id" || $sign->($i - 1) eq "." || ($roles->[$i] // "") eq "key";
+		if ($t->[$i][1] =~ /^(const|let)$/) {
+			for (my $k = $i + 1;; $k++) {
+				$k = $pattern->($at[$i], $k);
+				last if $sign->($k) =~ /^(of|in)$/;
+				$k = $value_end->($k);
+				next if $sign->($k) eq ",";
+				$parsed->{joins}{$k} = 1 if $sign->($k) eq ";" && $sign->($k + 1) =~ /^(const|let)$/;
+				last;
+			}
+		}
+		elsif ($t->[$i][1] eq "var") { fail($name, "var") }
+		elsif ($sign->($i - 1) =~ /^(function|class)$/ || $sign->($i - 1) eq "*" && $sign->($i - 2) eq "function") { $declare->($at[$i], $i) }
+	}
+	return ($module, \@at, \@scopes);
+}
+
+# Prints the tokens, variables by their names in @$names, without needless blanks, semicolons before a brace that closes,
 # commas behind the last of a list, brackets around the only parameter of an arrow function.
 sub give {
-	my ($t, $roles, $short) = @_;
+	my ($parsed, $names) = @_;
+	my ($t, $roles, $joins, $opened, $braces) = @$parsed{qw(tokens roles joins opened braces)};
 	my $last = ["p", ";"];
 	my $sign_at = sub { my ($i) = @_; $i >= 0 && $i < @$t && $t->[$i][0] eq "p" ? $t->[$i][1] : "" };
-	my (%left_out, @open, %head);	# head: the bracket that ends what an if, for or while begins with
+	my (%left_out, %head, %ends);	# head: the bracket that ends what an if, for or while begins with; ends: of a block
 	for my $i (0 .. $#$t) {
-		if ($sign_at->($i) eq "(") { push @open, $i }
-		elsif ($sign_at->($i) eq ")") { my $o = pop @open; $head{$i} = 1 if $o && $t->[$o - 1][1] =~ /^(if|for|while)$/ }
+		if (my $o = $opened->{$i}) {
+			my $before = $t->[$o - 1][1];
+			$head{$i} = 1 if $sign_at->($i) eq ")" && $before =~ /^(if|for|while)$/;
+			$ends{$i} = 1 if ($braces->{$o} // "") eq "block" && $before ne "=>" && !($before eq ")" && $t->[$opened->{$o - 1} - 1][1] eq "function");
+		}
 		my ($a, $b) = ($sign_at->($i), $sign_at->($i + 1));
 		$left_out{$i} = 1 if $a eq ";" && $b eq "}" && !$head{$i - 1} || $a eq "," && $b =~ /^[)}\]]$/ && $sign_at->($i - 1) !~ /^[,\[]$/;
 		if ($a eq "(" && $i + 3 < @$t && $t->[$i + 1][0] eq "id" && $sign_at->($i + 2) eq ")" && $sign_at->($i + 3) eq "=>") {
@@ -228,20 +301,22 @@ sub give {
 		}
 	}
 	for my $i (0 .. $#$t) {
-		next if $left_out{$i};
 		my ($kind, $sign, $break) = @{$t->[$i]};
+		$break = 0 if $i && ($head{$i - 1} || $ends{$i - 1} || $t->[$i - 1][1] eq "else");
+		next if $left_out{$i};
+		if ($joins->{$i}) { $sign = ","; $left_out{$i + 1} = 1 }
 		my $role = $roles->[$i] // "";
-		my $new = $short && $short->{$sign} // $sign;
+		my $new = $names && $names->[$i] // $sign;
 		if ($role eq "var") { $sign = $new }
-		elsif ($sign eq "const" && $short) { $sign = "let" }
+		elsif ($sign eq "const" && $names && $role ne "key") { $sign = "let" }
 		elsif ($role eq "short" && $new ne $sign) { $sign = "$sign:$new" }
-		my $joins = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/ && !($kind eq "re" && $last->[0] eq "id")	# 1 in, /x/ in
+		my $blank = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/ && !($kind eq "re" && $last->[0] eq "id")	# 1 in, /x/ in
 			|| $kind eq "p" && $last->[0] eq "p" && $last->[1] =~ /[-+]$/ && $sign =~ /^[-+]/	# a - -b
 			|| $kind eq "p" && $last->[0] eq "num" && $sign =~ /^\./;	# 1 .toFixed()
 		# Where a line ends without a semicolon the language may see one.
 		my $line = $break && !($last->[0] eq "p" && $last->[1] =~ /^([;{,(\[=:?&|+*<]|=>|&&|\|\||\?\?)$/) &&
 			!($kind eq "p" && $sign =~ /^([;},)\].:?]|&&|\|\||\?\?|\?\.)$/) && !($last->[0] eq "p" && $last->[1] eq ")" && $kind eq "id" && $sign eq "return");
-		print $line ? "\n" : $joins ? " " : "", $sign;
+		print $line ? "\n" : $blank ? " " : "", $sign;
 		$last = [$kind, $sign];
 	}
 	print "\n";
@@ -251,7 +326,7 @@ binmode STDOUT, ":encoding(UTF-8)";
 if ($dir eq "-") {
 	binmode STDIN, ":encoding(UTF-8)";
 	local $/;
-	give(tokens("stdin", scalar <STDIN>), [], undef);
+	give(parse(tokens("stdin", scalar <STDIN>)), undef);
 	exit;
 }
 
@@ -294,24 +369,34 @@ sub meaning {
 	return meaning($there, $there->{exports}{$from->[1]});
 }
 
-my (%uses, %everywhere, %taken);
+# What each word means: [scope, name], or of the outermost scope its meaning(), or undef: the browser's.
+my (%uses, %first, %taken);
 for my $m (@order) {
-	my $t = $m->{tokens} = tokens($m->{name}, $m->{text});
-	my ($roles, $declared, $top) = roles($t);
-	$m->{roles} = $roles;
+	my $t = tokens($m->{name}, $m->{text});
+	my $parsed = $m->{parsed} = parse($t);
+	my $roles = $parsed->{roles};
+	my ($module, $at, $scopes) = scopes($m->{name}, $parsed);
+	$m->{scopes} = $scopes;
 	for my $name (keys %{$m->{exports}}) {
-		$top->{$m->{exports}{$name}} || $m->{imports}{$m->{exports}{$name}} or fail($m->{name}, "exports $name, which is not there");
+		my $here = $m->{exports}{$name};
+		exists $module->{names}{$here} || $m->{imports}{$here} or fail($m->{name}, "exports $name, which is not there");
 	}
 	for my $i (0 .. $#$t) {
 		next unless ($roles->[$i] // "") =~ /^(var|short)$/;
 		my $name = $t->[$i][1];
-		if ($top->{$name} || $m->{imports}{$name}) { my $it = $m->{outer}{$name} //= meaning($m, $name); $uses{$it}++ }
-		elsif ($declared->{$name} && !$known{$name}) { $m->{own}{$name}++; $everywhere{$name}++ }
-		else { $m->{taken}{$name} = 1; $taken{$name} = 1 }
+		my $s = $at->[$i];
+		$s = $s->{outer} while $s && !exists $s->{names}{$name};
+		my $it;
+		if ($s && $s != $module) { $it = [$s, $name] }
+		elsif ($s || $m->{imports}{$name}) { $it = meaning($m, $name); $uses{$it}++; $first{$it} //= keys %first; $s = $module }
+		else { $taken{$name} = 1; $s = $module }
+		$m->{means}[$i] = $it;
+		# Scopes between here and there must not give the name to something else.
+		for (my $in = $at->[$i]; $in != $s; $in = $in->{outer}) { $in->{sees}{ref $it ? "$it->[0] $name" : $it // $name} = $it // $name }
 	}
 }
 
-my @letters = ("a" .. "z", "A" .. "Z", "_", "\$");
+my @letters = ((split //, "etaoinsrhldcumfpgwybvkxjqz"), "A" .. "Z", "_", "\$");	# those of text first: they pack better
 my @more = ("a" .. "z", "A" .. "Z", 0 .. 9, "_", "\$");
 sub nth {
 	my ($n) = @_;
@@ -320,36 +405,24 @@ sub nth {
 	while ($n) { $n--; $name .= $more[$n % 64]; $n = int($n / 64) }
 	return $name;
 }
-# Of the outermost scope: the most used ones have a letter, of the end of the alphabet.
-my $LETTERS = 8;
-my (%outer, $next);
-my @outer = sort { $uses{$b} <=> $uses{$a} || $a cmp $b } keys %uses;
-$outer{$outer[$_]} = $letters[53 - $_] for 0 .. ($#outer < $LETTERS ? $#outer : $LETTERS - 1);
-$next = 54;
-for my $it (grep { !exists $outer{$_} } @outer) {
-	my $new;
-	do { $new = nth($next++) } while $keyword{$new} || $known{$new} || $taken{$new};
-	$outer{$it} = $new;
-}
-# Names that stand in many modules have the same letter in all: then they pack better.
-my %common;
-my @common = sort { $everywhere{$b} <=> $everywhere{$a} || $a cmp $b } keys %everywhere;
-$#common = $#letters - $LETTERS if @common > @letters - $LETTERS;
-@common{@common} = @letters[0 .. $#common];
+# Of the outermost scope: the most used ones have a letter, those of the end first, as few others reach them.
+my @free = grep { !$keyword{$_} && !$taken{$_} } reverse(@letters), map { nth($_) } @letters .. 2000 + keys %uses;
+my %outer = map { $_ => shift @free } sort { $uses{$b} <=> $uses{$a} || $first{$a} <=> $first{$b} } keys %uses;
 
-# Short names for one module: name => short.
-sub short_names {
+# Names of a module: new ones for each scope, those around it first.
+sub names {
 	my ($m) = @_;
-	my %short = map { $_ => $outer{$m->{outer}{$_}} } keys %{$m->{outer}};
-	my %gone = map { $_ => 1 } values %short, keys %{$m->{taken}};
-	my $own = $m->{own};
-	for (grep { exists $common{$_} && !$gone{$common{$_}} } keys %$own) { $short{$_} = $common{$_}; $gone{$common{$_}} = 1 }
-	my $next = 0;
-	for my $name (sort { $own->{$b} <=> $own->{$a} || $a cmp $b } grep { !exists $short{$_} } keys %$own) {
-		my $new;
-		do { $new = nth($next++) } while $keyword{$new} || $known{$new} || $gone{$new};
-		$short{$name} = $new;
+	my $new = sub { my ($it) = @_; ref $it ? $it->[0]{new}{$it->[1]} : $outer{$it} // $it };
+	for my $s (@{$m->{scopes}}) {
+		my %gone = map { $new->($_) => 1 } values %{$s->{sees}};
+		if ($s->{body}) { $gone{$_} = 1 for values %{$s->{outer}{new}} }
+		my $next = 0;
+		for my $name (@{$s->{order}}) {
+			my $short;
+			do { $short = nth($next++) } while $gone{$short} || $keyword{$short};
+			$s->{new}{$name} = $short;
+		}
 	}
-	return \%short;
+	return [map { defined $_ ? $new->($_) : undef } @{$m->{means}}];
 }
-give($_->{tokens}, $_->{roles}, short_names($_)) for @order;
+give($_->{parsed}, names($_)) for @order;

@@ -25,6 +25,16 @@ gives 'a = "\u00b5" + 1 .toFixed()' 'a="\u00b5"+1 .toFixed()'
 gives 'f((x) => { g(x, 1,); }, [a, ], { b, });' 'f(x=>{g(x,1)},[a],{b});'
 gives '{ for (;;); }' '{for(;;);}'
 gives 'async (x) => { if (x); }' 'async x=>{if(x);}'
+gives 'if (a)
+	b();
+else
+	for (;;)
+		c();
+{ d(); }
+e();' 'if(a)b();else for(;;)c();{d()}e();'
+gives 'const f = function () { }
+(g)' 'const f=function(){}
+(g)'
 gives 'a = b
 c = d
 (e)' 'a=b
@@ -75,12 +85,44 @@ go("one");
 console.log(import.meta.url);
 E
 what="names of properties and of the browser stay; names of modules do not meet"
-want='let _="n";let $=b=>b?.name??b.find;
-let Z="One";let W=[1];function V({open,root:{top=_}},...e){let{a:c,b:d=2}=e,location=$({called:_,name:c,get b(){return d}});document.title=window.open?Z:open;return{top,title:W,location,show(a){return a}}}
-let Y={"views/one.js":{show:V,title:Z}};
-let X=async a=>(await Promise.resolve(Y[new URL(`./views/${a}.js`,"x:/app.js").pathname.slice(1)])).show($(document));X("one");console.log(new URL("app.js",import.meta.url).href);'
+want='let $="n",_=e=>e?.name??e.find;
+let Z="One",Y=[1];function X({open:e,root:{top:t=$}},...a){let{a:o,b:i=2}=a,n=_({called:$,name:o,get b(){return i}});document.title=window.open?Z:e;return{top:t,title:Y,location:n,show(e){return e}}}
+let W={"views/one.js":{show:X,title:Z}};
+let V=async e=>(await Promise.resolve(W[new URL(`./views/${e}.js`,"x:/app.js").pathname.slice(1)])).show(_(document));V("one");console.log(new URL("app.js",import.meta.url).href);'
 together lib.js
-for bad in 'import x from "./lib.js";' 'export default 1;' 'import {none} from "./lib.js";\nnone();' 'await 1;' 'export {none};' 'import {name} from "./gone.js";'; do
+shortens() { # shortens WHAT SOURCE WANTED: of a module that gives nothing
+	printf '%s\n' "$2" >"$d/app.js"
+	n=$((n + 1))
+	got=$(perl net/ui/script.pl "$d" app.js 2>&1 | sed 1d)
+	if [ "$got" = "$3" ]; then echo "ok $n - $1"
+	else printf 'not ok %d - %s\n# got    %s\n# wanted %s\n' "$n" "$1" "$got" "$3"
+	fi
+}
+shortens 'each scope begins with the first name that it does not see' \
+	'f((one, two) => one + g((three) => three * two), (four) => { const five = four; return five; });' \
+	'f((e,t)=>e+g(e=>e*t),e=>{let t=e;return t});'
+shortens 'a name means what is nearest, before and behind a block, too' \
+	'function f(one) { g(one); { const one = 2; g(one); } for (const one of two) { const one = 3; g(one); } return one; }' \
+	'function _(e){g(e);{let e=2;g(e)}for(let e of two){let e=3;g(e)}return e}'
+shortens 'the body of a function has no name of its parameters, neither has catch' \
+	'function f(one) { const two = 1; try { g(); } catch (one) { const two = 2; } }' \
+	'function _(e){let t=1;try{g()}catch(e){let t=2}}'
+shortens 'for without a block ends where its statement does' \
+	'function f(one) { for (const one of a) if (one) g(one); else for (let i = 0; i < one; i++) h(one); return one; }' \
+	'function _(e){for(let e of a)if(e)g(e);else for(let t=0;t<e;t++)h(e);return e}'
+shortens 'an arrow ends with its value' \
+	'const f = (a) => a ? (b) => b ? 1 : a : `${((b) => b)(a)}${a}`, one = (a) => [a, a], two = a;' \
+	'let _=e=>e?t=>t?1:e:`${(e=>e)(e)}${e}`,Z=e=>[e,e],Y=a;'
+shortens 'patterns declare names, their keys and values do not' \
+	'function f({a, b: {c = d(a, e), "f g": h}, ...i}, [j, , k = {l: m}]) { return {a, c, h, i, j, k, l, m, e}; }' \
+	'function _({a:t,b:{c:a=d(t,e),"f g":o},...i},[n,,s={l:m}]){return{a:t,c:a,h:o,i,j:n,k:s,l,m,e}}'
+shortens "what is the browser's stays, and nothing is called like it where it is seen" \
+	'function f(a, b) { const location = a; return (b) => e(location, t, b); } const top = location;' \
+	'function _(a,o){let i=a;return a=>e(i,t,a)}let Z=location;'
+shortens 'declarations behind each other are one' \
+	'const a = 1; let b; const {c} = a; f(); const d = 2; for (let i = 0; ;) { let j; let k = {}; }' \
+	'let $=1,Z,{c:Y}=$;f();let X=2;for(let e=0;;){let e,t={}}'
+for bad in 'import x from "./lib.js";' 'export default 1;' 'import {none} from "./lib.js";\nnone();' 'await 1;' 'export {none};' 'import {name} from "./gone.js";' 'var a;' 'const a = b\nconst c = d;' 'for (;;) switch (a) { }'; do
 	n=$((n + 1))
 	printf '%b\n' "$bad" >"$d/app.js"
 	if perl net/ui/script.pl "$d" app.js views/one.js lib.js >/dev/null 2>"$d/err"; then echo "not ok $n - $bad is taken"
