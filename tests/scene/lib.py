@@ -7,6 +7,16 @@ KYMOD = os.path.join(BUILD, "kymod")
 BENCH = os.path.join(BUILD, "kymobench")
 _n = 0
 _failed = 0
+_ended = False
+_dirs = []
+
+
+@atexit.register
+def _tidy_up():
+    """Runs last, when all processes have ended. What a scene that failed has left is there to be looked at."""
+    if _ended and not _failed:
+        for d in _dirs:
+            shutil.rmtree(d, ignore_errors=True)
 
 
 def ok(cond, text):
@@ -24,6 +34,8 @@ def note(text):
 
 
 def done():
+    global _ended
+    _ended = True
     print(f"1..{_n}", flush=True)
     sys.exit(1 if _failed else 0)
 
@@ -208,4 +220,5 @@ def close(a, b, rel=1e-9):
 
 
 def tmpdir(stem, top=None):
-    return tempfile.mkdtemp(prefix=f"kymo-{stem}-", dir=top)
+    _dirs.append(tempfile.mkdtemp(prefix=f"kymo-{stem}-", dir=top))
+    return _dirs[-1]
