@@ -24,6 +24,7 @@
 #include "net/ctl/ctlcmds.h"
 #include "net/ctl/ctlprog.h"
 #include "storage/back/catalogs.h"
+#include "storage/cardhist.h"
 #include "storage/cfile/tombs.h"
 #include "storage/store.h"
 #include "storage/storedir.h"
@@ -63,6 +64,15 @@ static bool crc_behind(const uint8_t *p, size_t len, const char *magic)
 	    wire_load32(p + len - 4) == crc32c(0, p, len - 4);
 }
 
+/* As a start reads it; one of a former format is none of ours to judge. */
+static bool history_whole(const uint8_t *p, size_t len)
+{
+	struct cardhist *h = cardhist_create(SMALL_MAX);
+	enum err e = cardhist_decode(h, p, len);
+	cardhist_free(h);
+	return !e || e == ERR_UNSUPPORTED;
+}
+
 static bool manifest_whole(const uint8_t *p, size_t len)
 {
 	struct manifest m;
@@ -92,7 +102,7 @@ static void small_file(struct verify *v, const struct storedir_item *item)
 		good = manifest                       ? manifest_whole(data, len)
 		    : tenants                         ? tenants_whole(data, len)
 		    : item->kind == STOREDIR_METADATA ? crc_behind(data, len, "KYMOMETA")
-		                                      : crc_behind(data, len, "KYMOCAR1");
+		                                      : history_whole(data, len);
 		mem_free(data);
 	}
 	v->manifests += manifest && good;

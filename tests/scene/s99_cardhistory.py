@@ -102,9 +102,12 @@ ok(any(m["series"] == 20 and m["time"] > gone["time"] for m in back), "and retur
 m = history("shop", start=1)["moments"]
 ok(all(a["time"] < b["time"] for a, b in zip(m, m[1:])) and m[0]["time"] > clock.ms() / 1000 - 27 * 60 * MIN and len(m) >= 4, f"what is older than a day goes: {len(m)} left")
 ok(k.end() == 0, "an orderly end")
+verify = [os.path.join(BUILD, "kymoctl"), "verify", data]
+ok(subprocess.run(verify, capture_output=True).returncode == 0, "kymoctl verify finds nothing wrong with it")
 with open(os.path.join(data, "CARDINALITY"), "r+b") as f:
     f.seek(30)
     f.write(b"????")
+ok(b"CARDINALITY" in subprocess.run(verify, capture_output=True).stdout, "and what is damaged it does")
 k = start()
 log = open(k.log_path).read()
 ok(history("shop", start=1)["moments"] == [] and 'event=cardinality_marks_lost file=CARDINALITY err="damaged" then="begun anew"' in log, "a damaged file is told, and begun anew")
