@@ -21,8 +21,8 @@ const line = (of) => of.map((part) => {
 		return part;
 	if (part.tag !== "a")
 		return h(part.tag, null, part.text);
-	const outside = /^[a-z]+:/.test(part.href);
-	return outside ? h("a", {href: here(part.href), rel: "noreferrer"}, part.text) : h("a", {href: base + part.href.slice(1)}, part.text);
+	/* Another page is a file beside this one, for who reads them as files. */
+	return h("a", {href: here(part.href).replace(/^([a-z-]+)\.md/, `${base}help/$1`), rel: "noreferrer"}, part.text);
 });
 
 /* What the pages call localhost:9470 is the address this page came from. */
