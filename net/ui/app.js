@@ -156,9 +156,9 @@ addEventListener("click", (e) => {
 	go(url.href);
 });
 
-/* Relative to this page they would mean something else after the next pushState. */
-for (const a of document.querySelectorAll("header a[data-view]"))
-	a.href = base + a.dataset.view;
+/* Relative to this page they would mean something else after the next pushState; a browser asks for the icon anew then. */
+for (const a of document.querySelectorAll("a[data-view], [rel=icon]"))
+	a.href = a.href;
 
 startShell({
 	go,
