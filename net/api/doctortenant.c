@@ -118,10 +118,9 @@ static void refused(const struct teller *to, const struct doctornote *n)
 	        .remedy = refusals_remedy(what),
 	        .example = n->example[0] ? n->example : NULL,
 	        .since_ms = n->first_ms },
-	    "%s: %" PRIu64 " requests were refused, or stored in part, the last %" PRId64
-	    " s ago from %s%s%s",
-	    refusals_word(what), n->count, ago_s(to, n), who_of(n, who), n->example[0] ? ": " : "",
-	    n->example);
+	    "%s: %" PRIu64 " %s refused, or stored in part, the last %" PRId64 " s ago from %s%s%s",
+	    refusals_word(what), n->count, n->count == 1 ? "request was" : "requests were",
+	    ago_s(to, n), who_of(n, who), n->example[0] ? ": " : "", n->example);
 }
 
 static uint64_t written(const struct doctortenant *t)
@@ -246,14 +245,15 @@ static void explodes(const struct teller *to, const struct alarm_row *a)
 		    (unsigned)w->rule + 1, w->values, w->metric, w->label, w->target);
 	else if (w->kind == WATCH_PAIR)
 		tell(to, f,
-		    "label \"%s\" of metric \"%s\" brings %.0f new values a second, as \"%s\"",
-		    w->label, w->metric, w->values, w->examples[0]);
+		    "label \"%s\" of metric \"%s\" brings up to %.0f new values a second, as \"%s\"",
+		    w->label, w->metric, a->most, w->examples[0]);
 	else if (w->kind == WATCH_LABEL)
-		tell(to, f, "label \"%s\" brings %.0f new values a second, as \"%s\"", w->label,
-		    w->values, w->examples[0]);
+		tell(to, f, "label \"%s\" brings up to %.0f new values a second, as \"%s\"",
+		    w->label, a->most, w->examples[0]);
 	else
-		tell(to, f, "%s \"%s\" brings %.0f new series a second", watch_kind_words[w->kind],
-		    w->kind == WATCH_METRIC ? w->metric : w->target, w->series);
+		tell(to, f, "%s \"%s\" brings up to %.0f new series a second",
+		    watch_kind_words[w->kind], w->kind == WATCH_METRIC ? w->metric : w->target,
+		    a->most);
 }
 
 static void limits(const struct teller *to)
