@@ -29,7 +29,20 @@ plain() {
 			if (!i) inside = 1
 			$0 = i ? substr($0, i + 2) : ""
 		}
-		{ sub(/[ \t]+\/\* [^*]*\*\/[ \t]*$/, ""); sub(/ \{$/, "{"); gsub(/; /, ";"); print }' "$1" ;;
+		{
+			sub(/[ \t]+\/\* [^*]*\*\/[ \t]*$/, "")
+			# Not in texts in quotes; blanks around + and - mean something, and so does one before a colon.
+			n = split($0, part, "\"")
+			for (i = 1; i <= n; i += 2) {
+				while (match(part[i], / [{};,>]/)) part[i] = substr(part[i], 1, RSTART - 1) substr(part[i], RSTART + 1)
+				while (match(part[i], /[{};,>:] /)) part[i] = substr(part[i], 1, RSTART) substr(part[i], RSTART + 2)
+			}
+			line = part[1]
+			for (i = 2; i <= n; i++) line = line "\"" part[i]
+			gsub(/;\}/, "}", line)
+			printf "%s", line
+		}
+		END { print "" }' "$1" ;;
 	*) cat "$1" ;;
 	esac
 }

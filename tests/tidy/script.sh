@@ -1,5 +1,6 @@
 #!/bin/sh
-# net/ui/script.pl: blanks and comments go, variables get short names, modules become one; what means something stays. Prints TAP.
+# net/ui/script.pl, net/ui/pack.sh plain: blanks and comments go, variables get short names, modules become one; what means something
+# stays. Prints TAP.
 cd "${KYMO_SRC:-.}" || exit 1
 n=0
 gives() { # gives SOURCE WANTED: a script by itself, names stay
@@ -129,4 +130,21 @@ for bad in 'import x from "./lib.js";' 'export default 1;' 'import {none} from "
 	else echo "ok $n - $bad: $(head -n 1 "$d/err")"
 	fi
 done
+styles() { # styles SOURCE WANTED: a style sheet
+	n=$((n + 1))
+	printf '%s\n' "$1" >"$d/one.css"
+	got=$(sh net/ui/pack.sh plain "$d/one.css" 2>&1)
+	if [ "$got" = "$2" ]; then echo "ok $n - $(printf '%s' "$1" | head -n 1)"
+	else printf 'not ok %d - %s\n# got    %s\n# wanted %s\n' "$n" "$1" "$got" "$2"
+	fi
+}
+styles '/* a */
+a { b: c d; e: f, g; }	/* h */
+/* i
+j */
+k > l, m :not(n) {
+	o: p;
+}' 'a{b:c d;e:f,g}k>l,m :not(n){o:p;}'
+styles '@media (max-width: 1px) { a[b="c: d, e"]::before { content: "  ;  { " / ""; } }' '@media (max-width:1px){a[b="c: d, e"]::before{content:"  ;  { " / ""}}'
+styles 'a:nth-child(n + 2) { width: calc(100% - 2px); grid-column: 1 / -1; }' 'a:nth-child(n + 2){width:calc(100% - 2px);grid-column:1 / -1}'
 echo "1..$n"
