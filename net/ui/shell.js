@@ -2,9 +2,10 @@
  * shell - what stands around every view: settings, the tools of the header, dialogs, keys, and the banner of a server
  * that does not answer. app starts it once.
  */
-import {ask, askAnew, askText, basic, bearer, authorizationNow, isSignedIn, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
+import {ask, askAnew, askText, basic, bearer, authorizationNow, isSignedIn, onClock, onServer, onSignIn, refused, setAuthorization, setTenant} from "./lib/ask.js";
 import {h, put, say, svg} from "./lib/dom.js";
 import {load, onStored, store} from "./lib/keep.js";
+import {printDuration} from "./lib/when.js";
 
 const USUAL = {theme: "auto", zone: "local", tenant: ""};
 const ALLOWED = {theme: ["auto", "light", "dark"], zone: ["local", "utc"]};
@@ -276,11 +277,13 @@ const SAYS = {
 	unreachable: "The server does not answer.",
 };
 const RETRY_MS = 1500;
-let state = "ok", retry = 0;
+let state = "ok", retry = 0, ahead = 0;
 
 const drawBanner = () => {
 	const banner = document.getElementById("banner");
-	put(banner, state === "ok" ? null : h("div", {class: "k-banner", role: "alert"}, SAYS[state], " ",
+	const clock = ahead && h("div", {class: "k-banner", role: "status"}, `This browser's clock is ${printDuration(Math.round(Math.abs(ahead) / 1000) * 1000)} ${
+		ahead < 0 ? "ahead of" : "behind"} the server's. "Now" is what the server says.`);
+	put(banner, clock || null, state === "ok" ? null : h("div", {class: "k-banner", role: "alert"}, SAYS[state], " ",
 		h("button", {type: "button", class: "k-button", onclick: look}, "Try now")));
 };
 
@@ -316,6 +319,11 @@ export const startShell = (hooks) => {
 	onSignIn(signIn);
 	onServer(heard);
 	onStored((name) => { if (Object.hasOwn(USUAL, name)) change(name, read(name)); });
+	onClock((ms) => {
+		ahead = ms;
+		drawBanner();
+		app.back();
+	});
 	addEventListener("keydown", pressed);
 	drawTools();
 };

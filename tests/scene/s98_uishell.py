@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What stands around the views of the web page: navigation, keys, settings, who signs in and which tenant is looked at, a server that starts, is away or comes back, a prefix, a listener for administration."""
-import sys
+import re, sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
 import axe
@@ -108,6 +108,14 @@ with Chrome() as c:
     p.open(base + "none")
     there(p, "body", "404", "what is no view is none")
     p.errors.clear()
+
+    # --- a browser whose clock is wrong ---
+    q = c.page()
+    q.cdp("Page.addScriptToEvaluateOnNewDocument", {"source": "const D = Date; Date = class extends D { constructor(...a) { a.length ? super(...a) : super(Date.now()); } static now() { return D.now() - 7200e3; } };"})
+    q.open(base + "query?g0.expr=vector(1)&g0.tab=1")
+    there(q, "#banner", "clock is 2h behind", "a clock that is two hours behind is told of")
+    ok(q.wait("document.querySelector('.k-result')") and abs(int(re.findall(r"[?&]time=(\d+)", [u for u in q.requests if "api/v1/query?" in u][-1])[0]) - time.time()) < 60, "and now is the server's")
+    clean(q, "a wrong clock")
 
     # --- a server that goes and comes back ---
     p.open(base + "status")

@@ -1,6 +1,7 @@
 /* Questions to the server, with a server that is none. */
 import {equal, ok, test, throws} from "./tap.js";
 import * as a from "/ui/lib/ask.js";
+import {serverNow} from "/ui/lib/when.js";
 
 const real = window.fetch;
 let asked = [], answers = [];
@@ -165,6 +166,29 @@ test("401", async () => {
 	equal([(await a.refused()).status, (await a.refused()).status], [0, 500], "what nobody has answered is not taken");
 	a.onSignIn(null);
 	a.setAuthorization(null);
+});
+
+test("clocks that differ", async () => {
+	const told = [], at = (ms, more) => new Response('{"data":1}', {headers: ms === null ? {} : {Date: new Date(Date.now() + ms).toUTCString()}, ...more});
+	const off = () => Math.round((serverNow() - Date.now()) / 1e4);
+	a.onClock((ms) => told.push(Math.round(ms / 1e4)));
+	const hear = async (ms, more) => {
+		fresh(at(ms, more));
+		await a.ask("x").catch(() => {});
+		return off();
+	};
+	equal([await hear(5000), await hear(null)], [0, 0], "some seconds are none");
+	equal([await hear(-7200e3), await hear(-7200e3), await hear(null), told], [-720, -720, -720, [-720]], "hours are told once, and now is the server's");
+	equal([await hear(7200e3), told.at(-1)], [720, 720], "the other way");
+	const real = Date.now;
+	let late = 0;
+	Date.now = () => real.call(Date) + (late += 20000);
+	fresh(at(0));
+	await a.ask("x");
+	Date.now = real;
+	equal(told.length, 2, "what came late says nothing");
+	equal([await hear(0, {status: 500}), told.at(-1)], [0, 0], "errors have the time, too, and a clock may be put right");
+	a.onClock(null);
 });
 
 test("lines", async () => {

@@ -9,12 +9,16 @@
  * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
  * whoever asks meanwhile; when it says true the question is asked again, when it says false nobody is asked to sign in
  * again before askAnew(). options: signal, method, quiet (nobody is asked to sign in).
+ * Each answer has the server's time: where this browser's clock is far from it, when.serverNow() is by the server's.
  */
+import {setSkew} from "./when.js";
+
 export const base = new URL("../../../", import.meta.url).href;
 
 const LONG = 2000;	/* characters of parameters that still stand in an address */
 const AUTH = "kymo.auth";
-let authorization = null, tenant = "", signIn = null, signing = null, declined = false, heard = null;
+const SKEW_MS = 30000, SLOW_MS = 10000;
+let authorization = null, tenant = "", signIn = null, signing = null, declined = false, heard = null, skew = 0, onSkew = null;
 try {
 	authorization = sessionStorage.getItem(AUTH);
 } catch { /* off: as long as the page */ }
@@ -54,6 +58,8 @@ export const onSignIn = (fn) => { signIn = fn; };
 export const askAnew = () => { declined = false; };
 /* fn("ok" | "starting" | "stopping" | "unreachable") after each answer, or none. */
 export const onServer = (fn) => { heard = fn; };
+/* fn(ms that the server's clock is ahead of this browser's; 0: they agree) when that has changed. */
+export const onClock = (fn) => { onSkew = fn; };
 
 const toParams = (params) => {
 	if (params instanceof URLSearchParams)
@@ -126,9 +132,22 @@ const serverState = (r) => {
 	return [502, 503, 504].includes(r.status) && /html/.test(r.headers.get("Content-Type")) ? "unreachable" : "ok";
 };
 
+/* What came late says little of the time; a date that is none, nothing. */
+const compare = (r, sent) => {
+	const got = Date.now(), ahead = Date.parse(r.headers.get("Date") ?? "") - got;
+	if (Number.isNaN(ahead) || Math.abs(got - sent) > SLOW_MS)
+		return;
+	const next = Math.abs(ahead) > SKEW_MS ? ahead : 0;
+	if (!skew === !next && Math.abs(next - skew) < SKEW_MS)
+		return;
+	setSkew(skew = next);
+	onSkew?.(next);
+};
+
 const answer = async (path, params, options, again = true) => {
 	const {url, options: how} = request(path, params, options);
 	let r;
+	const sent = Date.now();
 	try {
 		r = await fetch(url, how);
 	} catch (e) {
@@ -138,6 +157,7 @@ const answer = async (path, params, options, again = true) => {
 		throw error;
 	}
 	heard?.(serverState(r));
+	compare(r, sent);
 	if (r.ok)
 		return r;
 	const error = await errorOf(r, options.signal);

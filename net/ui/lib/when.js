@@ -2,6 +2,11 @@
  * when - durations and instants (ticks of time: chart/timeticks). Instants are Unix milliseconds, durations milliseconds; zone is "local"
  * (the browser's) or "utc".
  */
+let skew = 0;
+/* Now, by the server's clock where this browser's is far from it: setSkew(ms that the server is ahead), by ask. */
+export const serverNow = () => Date.now() + skew;
+export const setSkew = (ms) => { skew = ms; };
+
 const UNITS = [["y", 31536000000], ["w", 604800000], ["d", 86400000], ["h", 3600000], ["m", 60000], ["s", 1000], ["ms", 1]];
 const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
 
@@ -85,7 +90,7 @@ const ofClock = (m, zone) => {
  * "now", "now-1h", "now+5m", Unix seconds ("1700000000.5") or milliseconds (from 1e11 on), RFC 3339 with a zone, or a
  * date and time of this zone ("2026-11-29 08:05"). null: it is none.
  */
-export const parseTime = (text, zone = "local", now = Date.now()) => {
+export const parseTime = (text, zone = "local", now = serverNow()) => {
 	const t = text.trim();
 	const rel = /^now\s*(?:([+-])\s*(\S+))?$/i.exec(t);
 	if (rel) {
@@ -105,7 +110,7 @@ export const parseTime = (text, zone = "local", now = Date.now()) => {
 };
 
 /* "3 minutes ago", "in 2 hours", "now"; for the eye, not for machines. */
-export const ago = (ms, now = Date.now()) => {
+export const ago = (ms, now = serverNow()) => {
 	const d = Math.abs(now - ms);
 	const [name, size] = [["year", 31536000000], ["day", 86400000], ["hour", 3600000], ["minute", 60000], ["second", 1000]].find(([, s]) => d >= s) ?? [];
 	if (!name)

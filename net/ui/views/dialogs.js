@@ -100,7 +100,7 @@ export function historyDialog(pick) {
 		put(list, found.map(e => h("li", null, h("button", {type: "button", class: "k-pick", onclick: () => {
 			el.close();
 			pick(e.query, true);
-		}}, h("code", {class: "k-pickquery"}, e.query), h("span", {class: "k-pickhelp"}, e.at ? ago(e.at) : "")))));
+		}}, h("code", {class: "k-pickquery"}, e.query), h("span", {class: "k-pickhelp"}, e.at ? ago(e.at, Date.now()) : "")))));
 	}, load => h("button", {type: "button", class: "k-button", onclick: () => {
 		forget();
 		load();

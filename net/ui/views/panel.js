@@ -16,7 +16,7 @@ import {ask, gone, lines} from "../lib/ask.js";
 import {h, put, say} from "../lib/dom.js";
 import {count, seconds as ofSeconds} from "../lib/figure.js";
 import {remember} from "../lib/keep.js";
-import {printDuration} from "../lib/when.js";
+import {printDuration, serverNow} from "../lib/when.js";
 import {editor} from "../promql/editor.js";
 import {replace} from "../promql/typing.js";
 import {icon, iconButton, menuButton} from "./bits.js";
@@ -119,7 +119,7 @@ export function panel(state, host) {
 		if (ed.value === p.expr) ed.setError(null);
 		if (!p.expr.trim()) return rest();
 		kind = need();
-		const now = Date.now(), request = requestOf(p, kind, now, host.least());
+		const now = serverNow(), request = requestOf(p, kind, now, host.least());
 		if (!again) remember(p.expr);
 		const mine = abort = new AbortController();
 		begin();
@@ -205,7 +205,7 @@ export function panel(state, host) {
 		const {signal} = asking;
 		const range = {start: asked.start - (kind === "instant" ? 300e3 : 0), end: asked.end};
 		try {
-			const hints = await whyEmpty({...p}, range, Date.now(), {ask, lines}, signal);
+			const hints = await whyEmpty({...p}, range, serverNow(), {ask, lines}, signal);
 			if (answer && !data().length && !signal.aborted) put(notes, noticeBoxes(answer, asked.expr), hintBox(hints, p, host.zone(), {change, run: () => me.run()}));
 		} catch {
 			/* a hint that cannot be had is none */

@@ -5,7 +5,7 @@
  *   zone(), setZone("local" | "utc"); least(), setLeast(ms): the shortest automatic step, that of scrapes best
  *   bar.draw()       the panel, its tab or the zone has changed */
 import {h, put} from "../lib/dom.js";
-import {parseDuration, parseTime, printDuration, printTime} from "../lib/when.js";
+import {parseDuration, parseTime, printDuration, printTime, serverNow} from "../lib/when.js";
 import {icon, iconButton, menuButton, popup} from "./bits.js";
 import {autoStep, isRange, longer, PRESETS, shifted, shorter} from "./steps.js";
 
@@ -35,7 +35,7 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 
 	function end() {
 		const p = get();
-		const shift = way => change({end: shifted(get(), way, Date.now())});
+		const shift = way => change({end: shifted(get(), way, serverNow())});
 		return h("span", {class: "k-joined"},
 			iconButton("left", "Back by half the range", () => shift(-1)),
 			chooser(p.end === null ? "now" : printTime(p.end, zone())),
@@ -46,7 +46,7 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 	function chooser(text) {
 		const button = h("button", {type: "button", class: "k-button k-end", "aria-haspopup": "dialog", title: "End of the range, or the time of the table"}, icon("clock"), text);
 		return popup(button, close => {
-			const at = get().end ?? Date.now();
+			const at = get().end ?? serverNow();
 			const choose = ms => {
 				close(true);
 				if (ms !== get().end) change({end: ms});
