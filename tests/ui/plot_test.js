@@ -130,6 +130,20 @@ test("empty, one point, constant, the greatest, the least", async () => {
 		p.el.textContent);
 });
 
+test("great numbers that differ little", async () => {
+	const p = await show({series: [one(0, () => 2 ** 53 - 1), one(1, () => 2 ** 53 - 5), one(2, () => 2 ** 53 - 3)]});
+	pointer(p, "pointermove", p.box.area.X(at(100)), value(p, 0.5));
+	const told = tip(p).map(t => t.slice(7));
+	equal([new Set(told).size, told[0]], [3, "9.007199254740991P"], "are told apart");
+	equal(tip(await read([one(0, () => 0.1 + 0.2), one(1, () => 0.3)])), ['{k="0"}0.3', '{k="1"}0.3'], "and last bits stay unsaid elsewhere");
+});
+
+async function read(series) {
+	const p = await show({series});
+	pointer(p, "pointermove", p.box.area.X(at(100)), value(p, 0.5));
+	return p;
+}
+
 test("the crosshair", async () => {
 	const told = [];
 	const p = await show({series: [one(0, () => 10), one(1, () => 20), one(2, () => 30)],

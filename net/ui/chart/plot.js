@@ -76,9 +76,14 @@ export function plot(given) {
 		y = axis({lo: lohi[0], hi: lohi[1], log, unit: options.unit, min: options.min,
 			max: options.max, ticks: Math.max(2, Math.floor(height / 34))});
 		y.none = !(lohi[0] <= lohi[1]);
+		y.spread = lohi[1] - lohi[0];
 		if (y.none && options.min === null && options.max === null) y.ticks = [];
 		return Math.ceil(Math.max(32, ...y.ticks.map(t => g.measureText(t.text).width + 12)));
 	}
+
+	/* So many digits that what is apart in sight is not told as the same number; the last bits of a fraction are noise. */
+	const figure = v => format(v, options.unit, y?.spread > 0 ? Math.max(5, Math.min(Number.isInteger(v) ? 17 : 13,
+		3 + Math.ceil(Math.log10(Math.abs(v) / y.spread)))) : 5);
 
 	const far = 4; // heights that a line may leave the picture by
 	const Y = (area, v) => area.y + area.h * (1 - Math.max(-far, Math.min(far, y.at(v))));
@@ -330,11 +335,11 @@ export function plot(given) {
 			rows.map(r => h("div", {class: r.i === chosen ? "k-chart-row k-chart-near"
 				: "k-chart-row"},
 				h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}),
-					h("span", {}, names[r.i]), h("b", {}, format(r.v, options.unit)))),
+					h("span", {}, names[r.i]), h("b", {}, figure(r.v)))),
 			read.length > rows.length && h("div", {class: "k-chart-more"},
 				`${from ? `${from} above, ` : ""}${read.length - from - rows.length} below`),
 			sum !== null && h("div", {class: "k-chart-row"}, h("i", {}), h("span", {}, "Sum"),
-				h("b", {}, format(sum, options.unit))),
+				h("b", {}, figure(sum))),
 		];
 		const c = read[near];
 		return {tip, dots: c && Number.isFinite(c.v)
@@ -364,8 +369,8 @@ export function plot(given) {
 			if (of.length === 1) last = f.last;
 		}
 		if (!lo) return `${head}; no data. `;
-		const who = r => `${format(r.v, options.unit)}${of.length > 1 ? ` (${names[r.i]})` : ""}`;
-		return `${head}; lowest ${who(lo)}, highest ${who(hi)}${last === null ? "" : `, last ${format(last, options.unit)}`}. Arrow keys move the crosshair, plus and minus zoom, Enter reads it out.`;
+		const who = r => `${figure(r.v)}${of.length > 1 ? ` (${names[r.i]})` : ""}`;
+		return `${head}; lowest ${who(lo)}, highest ${who(hi)}${last === null ? "" : `, last ${figure(last)}`}. Arrow keys move the crosshair, plus and minus zoom, Enter reads it out.`;
 	}
 
 	const inSight = () => {
@@ -382,7 +387,7 @@ export function plot(given) {
 		read() {
 			const c = read.find(r => r.i === chosen);
 			return read.length
-				? `${c ? `${names[c.i]} ${format(c.v, options.unit)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${format(read[0].v, options.unit)} (${names[read[0].i]}), lowest ${format(read.at(-1).v, options.unit)} (${names[read.at(-1).i]})` : ""}` : "no value";
+				? `${c ? `${names[c.i]} ${figure(c.v)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${figure(read[0].v)} (${names[read[0].i]}), lowest ${figure(read.at(-1).v)} (${names[read.at(-1).i]})` : ""}` : "no value";
 		},
 		table(root) {
 			const {of, times} = inSight();

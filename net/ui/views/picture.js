@@ -36,7 +36,7 @@ export function picture({zone, onZoom, onHeat}) {
 	let lines = null, names = null, map = null;
 
 	function drawLines(series, o) {
-		const floats = series.filter(s => s.values.some(v => !Number.isNaN(v)));
+		const floats = series.filter(s => !s.histograms || s.values.some(v => !Number.isNaN(v)));
 		const some = series.length - floats.length;
 		const note = some ? h("p", {class: "k-row k-dim"}, `${some === series.length ? "These" : `${some} of these`} are native histograms: one value at a time is not all of them.`,
 			h("button", {type: "button", class: "k-button", onclick: onHeat}, "Heat map")) : null;
