@@ -1,6 +1,6 @@
 """axe-core, which looks for what keeps people from using a page: it comes with a package of PyPI, pinned here, and is kept for
 the next run. Where it cannot be had, have() is None and says so once."""
-import hashlib, os, subprocess, sys, tempfile, zipfile
+import hashlib, json, os, subprocess, sys, tempfile, zipfile
 
 PACKAGE, SHA256 = "axe-playwright-python==0.1.8", "84494fec757e4710dc751c8d7a636e457f4532f08f85c86dc9070133fbff53bc"
 _kept = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache"), "kymo", "axe-0.1.8.js")
@@ -32,9 +32,12 @@ def have():
     return _source
 
 
-def violations(page):
-    """What is wrong with the page as it stands: lines of rule, how grave, where, why."""
+def violations(page, contrast=True, others=True):
+    """What is wrong with the page as it stands: lines of rule, how grave, where, why. Without contrast, or without all else: cheaper."""
+    rules = {} if others else {"runOnly": ["color-contrast"]}
+    if not contrast:
+        rules["rules"] = {"color-contrast": {"enabled": False}}
     if not page.js("typeof axe === 'object'"):
         page.js(have() + ";0")
-    found = page.js("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.target.join(' ') + ': ' + (n.failureSummary || '').split('\\n').slice(1).join(' ').trim())]))", timeout=60)
+    found = page.js("axe.run(document, {resultTypes: ['violations'], ...%s}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.target.join(' ') + ': ' + (n.failureSummary || '').split('\\n').slice(1).join(' ').trim())]))" % json.dumps(rules), timeout=60)
     return [f"{rule} ({impact}): {where}" for rule, impact, nodes in found for where in nodes]
