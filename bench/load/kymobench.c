@@ -57,7 +57,7 @@ static const struct command {
 	    "  kymobench report results.json --html page.html --md -\n"
 	    "      one page that fetches nothing, and the same as Markdown\n"
 	    "  kymobench report results.json --table -\n"
-	    "      only the table, as README.md has it\n" },
+	    "      only the table, as bench/README.md has it\n" },
 };
 
 void cmd_parse(const char *what, int argc, char **argv, const struct cmdline_arg *args, size_t count)

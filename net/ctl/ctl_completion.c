@@ -375,6 +375,7 @@ static const char man_head[] =
     ".SH DESCRIPTION\n"
     "The tool for every day of a kymod server (kymod(1)). Answers go to standard output, all else to standard error.\n"
     "Commands that ask in PromQL work with Prometheus and VictoriaMetrics, too.\n"
+    "In a browser the server's own address shows the same as a page, with help under /help.\n"
     ".PP\n"
     "Flags are \\-\\-name value or \\-\\-name=value and may stand anywhere; \\-\\- ends them. In brackets the default. "
     "DURATION: 15s, 1h30m, 30d.\nTIME: unix seconds, RFC 3339 (2026\\-11\\-29T08:00:00Z), a day in UTC (2026\\-11\\-29), now, or so "

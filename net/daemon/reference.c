@@ -262,7 +262,9 @@ static const char man_head[] =
     "Takes samples by Prometheus Remote Write at /api/v1/write, keeps them in its data directory "
     "and answers the HTTP\nAPI of Prometheus. Without flags it listens on port 9470 of all addresses "
     "and serves everybody as one tenant.\n"
-    "When it can be used, a line on standard output that begins with \\fBready\\fR says where.\n"
+    "When it can be used, a line on standard output that begins with \\fBready\\fR says where.\n.PP\n"
+    "A browser at that address shows its web page: queries as tables and graphs, what has most series, what is "
+    "wrong and what to do,\nand under /help first steps, moving here, sizing and operations.\n"
     ".SH OPTIONS\n"
     "\\-\\-name value or \\-\\-name=value; in brackets the default. DURATION: 15s, 1h30m, 30d. "
     "BYTES: 1048576, 64MiB, 1GiB.\n";
