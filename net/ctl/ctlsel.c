@@ -104,6 +104,24 @@ static void put_name(struct buf *out, const struct matcher *m)
 		label_quote_go(out, m->name, m->name_len);
 }
 
+void ctlsel_without(struct arena *a, const struct ctlsel *s, const char *label, const char *value,
+    struct ctlsel *out)
+{
+	uint32_t len = (uint32_t)strlen(label);
+	*out = (struct ctlsel){ .matchers = s->matchers, .count = s->count };
+	for (size_t i = 1; i < s->count; i++)
+		if (s->matchers[i].name_len == len && !memcmp(s->matchers[i].name, label, len))
+			return;
+	out->matchers = arena_array(a, s->count + 1, sizeof(*out->matchers));
+	memcpy(out->matchers, s->matchers, s->count * sizeof(*out->matchers));
+	out->matchers[out->count++] = (struct matcher){ .type = MATCHER_NE,
+		.name = label,
+		.name_len = len,
+		.value = value,
+		.value_len = (uint32_t)strlen(value),
+		.matches_empty = *value != 0 };
+}
+
 void ctlsel_text(struct buf *out, const struct ctlsel *s)
 {
 	static const char *const signs[] = {

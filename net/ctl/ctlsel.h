@@ -35,6 +35,9 @@ struct ctlsel_names {
 };
 void ctlsel_narrow(
     struct arena *a, const struct ctlsel *s, const struct ctlsel_names *names, struct ctlsel *out);
+/* *out: the selector, without series that have this value, unless it asks for the label itself. */
+void ctlsel_without(struct arena *a, const struct ctlsel *s, const char *label, const char *value,
+    struct ctlsel *out);
 /* Text of a selector, NUL behind it (not counted). */
 void ctlsel_text(struct buf *out, const struct ctlsel *s);
 /* What the names take in the text of a selector, about. */

@@ -523,6 +523,13 @@ static void selectors(void)
 	ctlsel_narrow(&a, &sel, &(struct ctlsel_names){ names, 1 }, &narrow);
 	ctlsel_text(&b, &narrow);
 	tap_is_str((char *)b.data, "{__name__=\"up\",a!=\"b\"}", "or a name");
+	buf_clear(&b);
+	struct ctlsel less;
+	ctlsel_without(&a, &narrow, "job", "kymo", &less);
+	ctlsel_text(&b, &less);
+	tap_is_str((char *)b.data, "{__name__=\"up\",a!=\"b\",job!=\"kymo\"}", "without a job");
+	ctlsel_without(&a, &narrow, "a", "kymo", &less);
+	tap_ok(less.count == narrow.count, "unless it asks for that label");
 	ctlsel_release(&sel);
 	buf_release(&b);
 	arena_release(&a);
