@@ -132,7 +132,8 @@ class Page:
                 return f'"{said.group(3)}"]' in out and all(f'"{k}":"{v}"' in out.replace('": "', '":"') for k, v in [("__name__", said.group(1)), *re.findall(r'(\w+)="([^"]*)"', said.group(2))])
             return EMPTY not in out and len(out.splitlines()) > (0 if "curl" in line else 1)
 
-        ok(self.run(line, good, 20 if asks else 0, wants), f"{self.name}: {line}")
+        # What a source took while it was compared, once more: it is no fault of the copy.
+        ok(self.run(line, good, 20 if asks or "kymoctl migrate" in line else 0, wants), f"{self.name}: {line}")
         if "inspect --quick" in line and self.name != "README":
             self.serve(here("kymod --data-dir ./data --listen 127.0.0.1:9470"))
         if "--print-config >" in line:
