@@ -74,7 +74,7 @@ const failed = (name, error) => {
 	put(root, h("section", {class: "k-view"}, h("h1", {tabindex: "-1"}, "This view cannot be shown"),
 		h("p", null, "Its module could not be loaded or has failed. After an upgrade of the server, loading the page again helps."),
 		h("p", {class: "k-dim"}, String(error?.message ?? error)),
-		h("p", null, h("button", {type: "button", class: "k-button", onclick: () => location.reload()}, "Load the page again"))));
+		h("p", null, h("button", {class: "k-button", onclick: () => location.reload()}, "Load the page again"))));
 };
 
 /* The heading has the focus, so that a screen reader goes on there. */

@@ -345,7 +345,7 @@ my ($rank, %rank) = (0);
 $rank{$_} = ++$rank for qw(promql/words.js promql lib chart views);
 my $rank_of = sub { my ($name) = @_; $rank{$name} // $rank{$name =~ s{/.*}{}r} // $rank + 1 };
 visit($_, "the list") for sort { $rank_of->($a) <=> $rank_of->($b) || $a cmp $b } grep { $_ ne "app.js" } keys %modules;
-# What import() finds stands by its name behind all others, but for app.js, which begins.
+# What import() may find, views, stands by its name behind all others, but for app.js, which begins.
 my %found = map { $_ => 1 } @later, grep { m{^views/} && $modules{$_}{exports}{show} } keys %modules;
 my ($found, $n) = ({name => "", imports => {}, exports => {found => "found"}, text => "const found = {"}, 0);
 for my $name (sort keys %found) {

@@ -73,7 +73,7 @@ export const dialog = (title, fillIn, props = {}) => new Promise((done) => {
 		onclick: (e) => { if (e.target === d) close(""); }},
 		h("div", {class: "k-dialog-in"},
 			h("div", {class: "k-dialog-head"}, h("h2", null, title),
-				h("button", {type: "button", class: "k-icon", "aria-label": "Close", onclick: () => close("")}, "\u2715")),
+				h("button", {class: "k-icon", "aria-label": "Close", onclick: () => close("")}, "\u2715")),
 			fillIn(close)));
 	document.body.append(d);
 	d.showModal();
@@ -99,7 +99,7 @@ const signInForm = (close, why) => {
 		(how === "token" ? token : user).focus();
 	};
 	const how = load("signin", "token") === "name" ? "name" : "token";
-	const button = h("button", {class: "k-button k-first"}, "Sign in");
+	const button = h("button", {type: "submit", class: "k-button k-first"}, "Sign in");
 	const submit = async (e) => {
 		e.preventDefault();
 		const value = byName.hidden ? token.value.trim() && bearer(token.value) : user.value && basic(user.value, password.value);
@@ -121,7 +121,7 @@ const signInForm = (close, why) => {
 		choice("how", "With", how, [["token", "a token"], ["name", "user and password"]], pick),
 		byToken, byName, error,
 		h("p", {class: "k-dim"}, "Kept in this tab until it is closed, nowhere else."),
-		h("div", {class: "k-row"}, button, h("button", {type: "button", class: "k-button", onclick: () => close("")}, "Cancel")));
+		h("div", {class: "k-row"}, button, h("button", {class: "k-button", onclick: () => close("")}, "Cancel")));
 };
 
 const signIn = async (error) => {
@@ -192,7 +192,7 @@ const tenantForm = (close) => {
 	return h("form", {class: "k-fields", onsubmit: submit}, h("label", null, "Tenant", input),
 		h("datalist", {id: "tenants"}, tenantNames().map((value) => h("option", {value}))),
 		h("p", {class: "k-dim", id: "tenant-help"}, "Several to read at once: a|b. Empty: your own."),
-		h("button", {class: "k-button"}, "Use it"));
+		h("button", {type: "submit", class: "k-button"}, "Use it"));
 };
 
 const whoText = () => who?.identities ? `${who.identity || "anonymous"} (${who.roles.join(", ")})` : null;
@@ -203,9 +203,9 @@ const openSettings = () => dialog("Settings", (close) => [
 	whoText() ? h("p", null, h("span", {class: "k-dim"}, "You are "), whoText()) : null,
 	tenantForm(close),
 	h("div", {class: "k-row"},
-		isSignedIn() ? h("button", {type: "button", class: "k-button", onclick: () => { close(""); signOut(); }}, "Sign out") : null,
-		h("button", {type: "button", class: "k-button", onclick: async () => { close(""); if (await signIn()) app.anew(); }}, isSignedIn() ? "Sign in as another" : "Sign in"),
-		h("button", {type: "button", class: "k-button", onclick: () => { close(""); openKeys(); }}, "Keys")),
+		isSignedIn() ? h("button", {class: "k-button", onclick: () => { close(""); signOut(); }}, "Sign out") : null,
+		h("button", {class: "k-button", onclick: async () => { close(""); if (await signIn()) app.anew(); }}, isSignedIn() ? "Sign in as another" : "Sign in"),
+		h("button", {class: "k-button", onclick: () => { close(""); openKeys(); }}, "Keys")),
 ], {class: "k-dialog-side"});
 
 const ICONS = {
@@ -217,7 +217,7 @@ const ICONS = {
 const icon = (name) => svg("svg", {viewBox: "0 0 20 20", width: 18, height: 18, "aria-hidden": "true"},
 	ICONS[name][0] ? svg("path", {d: ICONS[name][0], fill: "currentColor"}) : null,
 	ICONS[name][1] ? svg("path", {d: ICONS[name][1], fill: "none", stroke: "currentColor", "stroke-width": "1.600", "stroke-linecap": "round"}) : null);
-const iconButton = (name, text, onclick, extra = "") => h("button", {type: "button", class: "k-icon " + extra, "aria-label": text, title: text, onclick}, icon(name));
+const iconButton = (name, text, onclick, extra = "") => h("button", {class: "k-icon " + extra, "aria-label": text, title: text, onclick}, icon(name));
 
 const drawTools = () => {
 	const tools = document.getElementById("tools");
@@ -225,11 +225,11 @@ const drawTools = () => {
 		return;
 	const utc = settings.zone === "utc";
 	put(tools,
-		settings.tenant ? h("button", {type: "button", class: "k-chip", "aria-label": `Tenant ${settings.tenant}: settings`, onclick: openSettings}, settings.tenant) : null,
-		h("button", {type: "button", class: "k-chip k-wide", title: utc ? "Times are UTC" : "Times are those of this browser", "aria-label": utc ? "UTC: use local times" : "Local times: use UTC",
+		settings.tenant ? h("button", {class: "k-chip", "aria-label": `Tenant ${settings.tenant}: settings`, onclick: openSettings}, settings.tenant) : null,
+		h("button", {class: "k-chip k-wide", title: utc ? "Times are UTC" : "Times are those of this browser", "aria-label": utc ? "UTC: use local times" : "Local times: use UTC",
 			onclick: () => setSetting("zone", utc ? "local" : "utc")}, utc ? "UTC" : "Local"),
 		iconButton(settings.theme, `Colors: ${settings.theme === "auto" ? "as the system" : settings.theme}`, () => setSetting("theme", {auto: "light", light: "dark", dark: "auto"}[settings.theme]), "k-wide"),
-		unknown || (who?.identities && !isSignedIn()) ? h("button", {type: "button", class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.anew(); }}, "Sign in") : null,
+		unknown || (who?.identities && !isSignedIn()) ? h("button", {class: "k-chip k-wide", onclick: async () => { if (await signIn()) app.anew(); }}, "Sign in") : null,
 		iconButton("settings", "Settings", openSettings));
 };
 
@@ -284,7 +284,7 @@ const drawBanner = () => {
 	const clock = ahead && h("div", {class: "k-banner", role: "status"}, `This browser's clock is ${printDuration(Math.round(Math.abs(ahead) / 1000) * 1000)} ${
 		ahead < 0 ? "ahead of" : "behind"} the server's. "Now" is what the server says.`);
 	put(banner, clock || null, state === "ok" ? null : h("div", {class: "k-banner", role: "alert"}, SAYS[state], " ",
-		h("button", {type: "button", class: "k-button", onclick: look}, "Try now")));
+		h("button", {class: "k-button", onclick: look}, "Try now")));
 };
 
 /* Is it there again? What it says comes by heard(). */

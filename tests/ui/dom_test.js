@@ -4,7 +4,7 @@ import {copyByHand, h, put, svg} from "/ui/lib/dom.js";
 
 let clicks = 0;
 const b = h("button", {class: "k-button", type: "button", onclick: () => clicks++, disabled: false, hidden: false, "aria-pressed": "true", dataset: {view: "x"}, style: {width: "10px"}, title: null}, "Run", 1, [null, false, ["!"]]);
-equal(b.outerHTML, '<button class="k-button" type="button" aria-pressed="true" data-view="x" style="width: 10px;">Run1!</button>', "an element");
+equal(b.outerHTML, '<button type="button" class="k-button" aria-pressed="true" data-view="x" style="width: 10px;">Run1!</button>', "an element");
 b.click();
 equal(clicks, 1, "with its event");
 const evil = h("p", {title: '"><img src=x onerror=1>'}, "<img src=x onerror=1>");

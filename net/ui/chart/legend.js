@@ -27,13 +27,13 @@ export function legend(plot) {
 			clearTimeout(timer);
 			timer = setTimeout(() => filter(input.value), rows.length > 200 ? 150 : 0);
 		}});
-	const all = h("button", {type: "button", class: "k-chart-button", onclick: () => show(new Set())},
+	const all = h("button", {class: "k-chart-button", onclick: () => show(new Set())},
 		"Show all");
 	const common = h("p", {class: "k-legend-common"});
 	const body = h("tbody", {});
-	const heads = HEADS.map(([by, text]) => h("th", {scope: "col", class: by === "name" ? null : "k-num"},
-		h("button", {type: "button", class: "k-legend-head", onclick: () => sortBy(by)}, text)));
-	const more = h("button", {type: "button", class: "k-button", onclick: () => {
+	const heads = HEADS.map(([by, text]) => h("th", {class: by === "name" ? null : "k-num"},
+		h("button", {class: "k-legend-head", onclick: () => sortBy(by)}, text)));
+	const more = h("button", {class: "k-button", onclick: () => {
 		const first = order[most];
 		most += 5 * ROWS;
 		build();
@@ -119,7 +119,7 @@ export function legend(plot) {
 
 	function row(r, first) {
 		const f = figures(r), u = plot.unit, shown = !off.has(r.i);
-		const button = h("button", {type: "button", class: "k-legend-name",
+		const button = h("button", {class: "k-legend-name",
 			"aria-pressed": String(shown), title: r.full, tabindex: first ? "0" : "-1",
 			dataset: {i: r.i},
 			onclick: e => choose(r.i, e.ctrlKey || e.metaKey || e.shiftKey)},

@@ -2,7 +2,7 @@
  *
  *	numberTable(root, {times, zone, columns: [{name, at(time) -> text}]})      fills root; called again, it stays on its page
  */
-import {h, put} from "../lib/dom.js";
+import {h, put, scroller} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
 
 const ROWS = 50, COLUMNS = 12;
@@ -14,7 +14,7 @@ export function numberTable(root, {times, zone, columns}) {
 	page.column = Math.min(page.column, last(columns.length, COLUMNS));
 	const turn = (what, by, end, text) => {
 		const to = page[what] + by;
-		return h("button", {type: "button", class: "k-chart-button", disabled: to < 0 || to > end,
+		return h("button", {class: "k-chart-button", disabled: to < 0 || to > end,
 			onclick: () => {
 			page[what] = to;
 			numberTable(root, {times, zone, columns});
@@ -33,11 +33,9 @@ export function numberTable(root, {times, zone, columns}) {
 			columns.length > COLUMNS && [turn("column", -COLUMNS, last(columns.length, COLUMNS),
 				"Series before"), turn("column", COLUMNS, last(columns.length, COLUMNS),
 				"More series")]),
-		times.length > 0 && h("div", {class: "k-scroll", tabindex: "0", role: "region",
-			"aria-label": "Numbers of the graph"},
-			h("table", {class: "k-table"},
-				h("thead", {}, h("tr", {}, h("th", {scope: "col"}, "Time"),
-					cols.map(c => h("th", {scope: "col", class: "k-num", title: c.name},
+		times.length > 0 && scroller("Numbers of the graph", h("table", {class: "k-table"},
+				h("thead", {}, h("tr", {}, h("th", null, "Time"),
+					cols.map(c => h("th", {class: "k-num", title: c.name},
 					h("div", {class: "k-chart-cut"}, c.name))))),
 				h("tbody", {}, Array.from(rows,
 					t => h("tr", {}, h("th", {scope: "row"},

@@ -13,7 +13,7 @@
  * A line breaks where more than one step is missing; what stands alone is a dot; what is infinite
  * (or not above zero, in logarithms) is a small triangle at the edge. Stacked: values below zero go
  * downward, and the axis is linear. */
-import {h, put} from "../lib/dom.js";
+import {h} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
 import {axis, format, COLORS} from "./scale.js";
 import {thin, stack, allTimes, nearest, lowerBound, guessStep, stats, extent} from "./thin.js";

@@ -5,9 +5,11 @@
  *
  * props: class, on<event> (a function), style (an object of properties), dataset (an object); value, checked, selected
  * and disabled as properties; all others as attributes (true: empty; false, null, undefined: left out).
+ * A button does nothing but what it is told (type "button"), a "th" heads a column, unless props say otherwise.
  * children: strings and numbers (text), nodes, arrays of these, null and false (nothing).
  */
 const PROPERTIES = new Set(["value", "checked", "selected", "disabled", "open", "indeterminate"]);
+const USUAL = {button: {type: "button"}, th: {scope: "col"}};
 const SVG = "http://www.w3.org/2000/svg";
 
 const set = (el, name, value) => {
@@ -44,7 +46,7 @@ const fill = (el, props, children) => {
 	return el;
 };
 
-export const h = (tag, props, ...children) => fill(document.createElement(tag), props, children);
+export const h = (tag, props, ...children) => fill(document.createElement(tag), {...USUAL[tag], ...props}, children);
 export const svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
 
 /*
@@ -75,16 +77,24 @@ export const say = (text) => {
 	spoken = setTimeout(() => { live.textContent = text; }, 50);
 };
 
+/* What may be wider than its place, a table, moves by itself, with keys, too. */
+export const scroller = (label, ...inside) => h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": label}, inside);
+
+/* Into the clipboard; a page that came by plain HTTP from elsewhere has none of its own: the old way then. Is it there? */
+export const copied = async (text) => {
+	try {
+		await navigator.clipboard.writeText(text);
+		return true;
+	} catch {
+		return copyByHand(text);
+	}
+};
+
 /* A button that copies what text() gives, and says so. */
 export const copyButton = (text, label = "Copy") => {
-	const b = h("button", {type: "button", class: "k-button", onclick: async () => {
-		try {
-			await navigator.clipboard.writeText(text());
-			b.textContent = "Copied";
-			say("Copied");
-		} catch {	/* not on a page that came by plain HTTP from elsewhere */
-			b.textContent = copyByHand(text()) ? "Copied" : "Cannot copy here";
-		}
+	const b = h("button", {class: "k-button", onclick: async () => {
+		b.textContent = await copied(text()) ? "Copied" : "Cannot copy here";
+		say(b.textContent);
 		setTimeout(() => { b.textContent = label; }, 1500);
 	}}, label);
 	return b;

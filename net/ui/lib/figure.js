@@ -43,9 +43,6 @@ export const short = (v) => {
 	return a < 1 ? digits(v) : scaled(v, SHORT, "");
 };
 
-/* All of its digits, as the API has them: 1234567.25 is "1234567.25". */
-export const exact = (v) => odd(v) ?? String(v);
-
 /* Whole numbers with gaps between thousands: 1234567 is "1,234,567". */
 export const count = (v) => odd(v) ?? Math.round(v).toLocaleString("en-US");
 

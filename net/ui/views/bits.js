@@ -1,5 +1,5 @@
 /* Small parts of the query view: icons, menus, the clipboard. */
-import {copyByHand, h, svg, say} from "../lib/dom.js";
+import {copied, h, svg, say} from "../lib/dom.js";
 
 /* Strokes in a square of 16. */
 const ICONS = {
@@ -14,7 +14,7 @@ export function icon(name) {
 
 /* A button that shows an icon; label is for the tool tip and for who cannot see it. */
 export function iconButton(name, label, onclick, props = {}) {
-	return h("button", {type: "button", class: "k-icon", title: label, "aria-label": label, onclick, ...props}, icon(name));
+	return h("button", {class: "k-icon", title: label, "aria-label": label, onclick, ...props}, icon(name));
 }
 
 /* What opens below a button: fill(close) makes it. Escape, a click elsewhere and the focus elsewhere shut it; close(true)
@@ -51,10 +51,10 @@ export function popup(button, fill) {
 
 /* A menu at a button. items(): [{text, on?, run, off?}] or null for a line; on marks what is chosen. Keys as menus have them. */
 export function menuButton(props, content, items) {
-	const button = h("button", {type: "button", "aria-haspopup": "menu", ...props}, content);
+	const button = h("button", {"aria-haspopup": "menu", ...props}, content);
 	const el = popup(button, close => h("div", {role: "menu", class: "k-menulist", "aria-label": props["aria-label"] ?? button.textContent},
 		items().map(i => (i === null ? h("hr", {role: "separator"}) : h("button", {
-			type: "button", role: i.on === undefined ? "menuitem" : "menuitemradio", "aria-checked": i.on?.toString(), disabled: Boolean(i.off), tabindex: "-1",
+			role: i.on === undefined ? "menuitem" : "menuitemradio", "aria-checked": i.on?.toString(), disabled: Boolean(i.off), tabindex: "-1",
 			onclick: () => {
 				close(true);
 				i.run();
@@ -70,12 +70,6 @@ export function menuButton(props, content, items) {
 	return el;
 }
 
-/* Pages that did not come by https have no clipboard of their own: the old way then. */
 export async function copyText(text, what) {
-	try {
-		await navigator.clipboard.writeText(text);
-	} catch {
-		if (!copyByHand(text)) return say("The browser does not let this page copy.");
-	}
-	return say(`${what} copied`);
+	say(await copied(text) ? `${what} copied` : "The browser does not let this page copy.");
 }

@@ -10,7 +10,7 @@ import {copyButton, h, put, say} from "../lib/dom.js";
 import {count, percent, short} from "../lib/figure.js";
 import {ago, printTime} from "../lib/when.js";
 import {cardplay} from "./cardplay.js";
-import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf, seriesBefore} from "./cardmodel.js";
+import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf} from "./cardmodel.js";
 
 export const title = "Cardinality";
 
@@ -47,12 +47,12 @@ export async function show(root, ctx) {
 	let now = null, nowAt = 0, exploding = [], frames = [], histories = new Map(), looked = null, turn = 0;
 	const rowsByName = new Map();
 
-	const refresh = h("button", {type: "button", class: "k-button", onclick: () => load(true)}, "Refresh");
+	const refresh = h("button", {class: "k-button", onclick: () => load(true)}, "Refresh");
 	const facts = h("p", {class: "k-cardfacts"});
 	const alarms = h("div");
 	const error = h("p", {class: "k-error", role: "alert"});
 	const tabs = h("div", {class: "k-row", role: "group", "aria-label": "What is listed"}, Object.entries(KINDS).map(([name, k]) =>
-		h("button", {type: "button", class: "k-button", dataset: {kind: name}, onclick: () => open({kind: name})}, k.title)));
+		h("button", {class: "k-button", dataset: {kind: name}, onclick: () => open({kind: name})}, k.title)));
 	const search = h("input", {type: "search", placeholder: "Filter", "aria-label": "Filter by words, -word leaves out", oninput: () => {
 		filter = search.value;
 		address(true);
@@ -159,7 +159,7 @@ export async function show(root, ctx) {
 		return h("li", null, h("p", null, h("strong", {class: e.now ? "k-bad" : "k-dim"}, e.now ? "Now " : "Over "), spelled(what),
 			`${parts ? "" : ":"} ${now ? "" : "up to "}${rate} ${parts ? "new " : ""}${unit}/s`, `, ${e.now ? "since" : "from"} ${printTime(first, ctx.settings.zone, {seconds: false})} (${ago(first)})`,
 			e.now ? "" : ` until ${ago(Date.parse(e.lastSeen))}`, `, ${count(e.total)} in all`, e.examples.length ? [", like ", e.examples.map((x, i) => [i ? ", " : "", h("code", null, x)])] : null, "."),
-		parts && h("div", {class: "k-row k-carddo"}, look && h("button", {type: "button", class: "k-button", onclick: () => open({kind, ...look})}, "Look into it"), remedy(parts, ctx.settings.tenant, boundOf(wasOf(parts)))));
+		parts && h("div", {class: "k-row k-carddo"}, look && h("button", {class: "k-button", onclick: () => open({kind, ...look})}, "Look into it"), remedy(parts, ctx.settings.tenant, boundOf(wasOf(parts)))));
 	}
 	/* One explosion is seen as a label, a metric and a target: the closest description of it stands first. */
 	function drawAlarms() {
@@ -174,7 +174,7 @@ export async function show(root, ctx) {
 
 	/* ---- the table ---- */
 
-	const link = (text, act) => h("button", {type: "button", class: "k-cardlink", onclick: act}, text);
+	const link = (text, act) => h("button", {class: "k-cardlink", onclick: act}, text);
 	const queryLink = (parts) => {
 		const expr = `count(${selectorOf(parts)})`;
 		return h("a", {class: "k-cardquery", href: `query?g0.expr=${encodeURIComponent(expr)}&g0.tab=0&g0.range_input=1d`, title: expr, "aria-label": `Query ${expr}`}, "Query");
@@ -212,7 +212,7 @@ export async function show(root, ctx) {
 		}
 	}
 
-	const columns = (...names) => put(head, names.filter((n) => n).map(([text, cls]) => h("th", {scope: "col", class: cls}, text || h("span", {class: "k-unseen"}, "Links"))));
+	const columns = (...names) => put(head, names.filter((n) => n).map(([text, cls]) => h("th", {class: cls}, text || h("span", {class: "k-unseen"}, "Links"))));
 
 	function drawMoment() {
 		const at = play.at, f = frames[at], all = rowsOf(frames, at);

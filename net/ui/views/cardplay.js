@@ -18,18 +18,18 @@ export function cardplay({zone, onFrame}) {
 	let frames = [], at = -1, playing = 0;
 	const canvas = h("canvas", {class: "k-cardchart", "aria-hidden": "true"});
 	const slider = h("input", {type: "range", class: "k-cardslider", min: "0", max: "1", step: "any", "aria-label": "Moment of the last day"});
-	const button = h("button", {type: "button", class: "k-button k-cardgo", onclick: () => (playing ? stop() : play())}, "Play");
+	const button = h("button", {class: "k-button k-cardgo", onclick: () => (playing ? stop() : play())}, "Play");
 	const text = h("output", {class: "k-cardtime"});
 	const numbers = h("div", {class: "k-scroll k-cardnumbers", hidden: true, tabindex: "0", role: "region", "aria-label": "Numbers of the chart"});
-	const tableButton = h("button", {type: "button", class: "k-button", "aria-expanded": "false", onclick: () => {
+	const tableButton = h("button", {class: "k-button", "aria-expanded": "false", onclick: () => {
 		numbers.hidden = !numbers.hidden;
 		tableButton.setAttribute("aria-expanded", String(!numbers.hidden));
 		showNumbers();
 	}}, "Numbers");
 	const el = h("div", {class: "k-cardplay"}, canvas, slider,
 		h("div", {class: "k-row"}, button,
-			h("button", {type: "button", class: "k-button", "aria-label": "One moment back", onclick: () => by(-1)}, "\u2039"),
-			h("button", {type: "button", class: "k-button", "aria-label": "One moment on", onclick: () => by(1)}, "\u203a"),
+			h("button", {class: "k-button", "aria-label": "One moment back", onclick: () => by(-1)}, "\u2039"),
+			h("button", {class: "k-button", "aria-label": "One moment on", onclick: () => by(1)}, "\u203a"),
 			text, h("span", {class: "k-cardspace"}), tableButton), numbers);
 
 	const from = () => frames[0].since;
@@ -161,7 +161,7 @@ export function cardplay({zone, onFrame}) {
 	function showNumbers() {
 		if (numbers.hidden)
 			return;
-		put(numbers, h("table", {class: "k-table"}, h("thead", null, h("tr", null, h("th", {scope: "col"}, "Time"), h("th", {scope: "col", class: "k-num"}, "Series"), h("th", {scope: "col", class: "k-num"}, "New"), h("th", {scope: "col"}, "Largest"))),
+		put(numbers, h("table", {class: "k-table"}, h("thead", null, h("tr", null, h("th", null, "Time"), h("th", {class: "k-num"}, "Series"), h("th", {class: "k-num"}, "New"), h("th", null, "Largest"))),
 			h("tbody", null, frames.toReversed().map((f) => h("tr", null, h("td", null, f.now ? "Now" : printTime(f.time, zone, {seconds: false})),
 				h("td", {class: "k-num"}, count(f.series)), h("td", {class: "k-num"}, f.made === null ? "" : count(f.made)), h("td", null, f.top.length ? `${f.top[0][0]} ${count(f.top[0][1])}` : ""))))));
 	}

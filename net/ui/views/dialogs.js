@@ -85,9 +85,9 @@ export function metricsDialog(pick) {
 				pick(text, whole);
 			};
 			return h("li", null,
-				h("button", {type: "button", class: "k-pick", onclick: () => choose(nameOf({__name__: m.name}), false)},
+				h("button", {class: "k-pick", onclick: () => choose(nameOf({__name__: m.name}), false)},
 					h("span", {class: "k-metric"}, m.name), m.type && m.type !== "unknown" ? h("span", {class: "k-label"}, m.type) : null, h("span", {class: "k-pickhelp"}, m.help ?? "")),
-				more ? h("button", {type: "button", class: "k-button", title: more[1], onclick: () => choose(more[1], true)}, more[0]) : null);
+				more ? h("button", {class: "k-button", title: more[1], onclick: () => choose(more[1], true)}, more[0]) : null);
 		}));
 	});
 }
@@ -97,11 +97,11 @@ export function historyDialog(pick) {
 		const low = words.toLowerCase();
 		const found = history().filter(e => e.query.toLowerCase().includes(low));
 		put(note, found.length ? `${count(found.length)}, kept by this browser` : "Nothing yet: queries that were run come here, and stay in this browser.");
-		put(list, found.map(e => h("li", null, h("button", {type: "button", class: "k-pick", onclick: () => {
+		put(list, found.map(e => h("li", null, h("button", {class: "k-pick", onclick: () => {
 			el.close();
 			pick(e.query, true);
 		}}, h("code", {class: "k-pickquery"}, e.query), h("span", {class: "k-pickhelp"}, e.at ? ago(e.at, Date.now()) : "")))));
-	}, load => h("button", {type: "button", class: "k-button", onclick: () => {
+	}, load => h("button", {class: "k-button", onclick: () => {
 		forget();
 		load();
 		say("History forgotten");

@@ -106,7 +106,7 @@ const figure = (v, print) => h("td", {class: "k-num"}, Number.isNaN(v) ? "\u2013
 export async function show(root, ctx) {
 	const list = h("div"), asked = h("h2", {tabindex: "-1"}, "Asked now"), active = h("div"), top = h("div"), state = h("p", {class: "k-dim", role: "status"}), error = h("p", {class: "k-error", role: "alert"});
 	let sort = "sum", rows = [], busy = false, due = 0, shown = "", fine = false;
-	root.append(h("section", {class: "k-view k-doctor"}, h("div", {class: "k-row"}, h("h1", null, title), h("button", {type: "button", class: "k-button", onclick: () => refresh(true)}, "Look again")), error, state, list,
+	root.append(h("section", {class: "k-view k-doctor"}, h("div", {class: "k-row"}, h("h1", null, title), h("button", {class: "k-button", onclick: () => refresh(true)}, "Look again")), error, state, list,
 		asked, active, h("h2", null, "Asked most in the last 10 minutes"), top));
 
 	const drawFindings = (d) => {
@@ -136,10 +136,10 @@ export async function show(root, ctx) {
 		const focused = document.activeElement?.dataset?.id;
 		const mine = data.filter((q) => q.query);
 		put(active, mine.length ? h("div", {class: "k-scroll"}, h("table", {class: "k-table"},
-			h("thead", null, h("tr", null, h("th", {scope: "col", class: "k-num"}, "For"), ["Query", "State", "From", "End it"].map((t) => h("th", {scope: "col"}, t)))),
+			h("thead", null, h("tr", null, h("th", {class: "k-num"}, "For"), ["Query", "State", "From", "End it"].map((t) => h("th", null, t)))),
 			h("tbody", null, mine.map((q) => h("tr", null, h("td", {class: "k-num"}, seconds(Number.parseFloat(q.duration))), h("td", {class: "k-asked"}, h("div", null, queryLink(q.query, (q.end - q.start) / 1000))),
 				h("td", null, STATES[q.state] ?? q.state), h("td", null, q.remote_addr),
-				h("td", null, h("button", {type: "button", class: "k-button", dataset: {id: q.id}, "aria-label": `Cancel ${q.query.slice(0, 80)}`, onclick: () => cancel(q)}, "Cancel"))))))) :
+				h("td", null, h("button", {class: "k-button", dataset: {id: q.id}, "aria-label": `Cancel ${q.query.slice(0, 80)}`, onclick: () => cancel(q)}, "Cancel"))))))) :
 			h("p", {class: "k-dim"}, "Nothing at the moment."));
 		if (focused)
 			(active.querySelector(`[data-id="${focused}"]`) ?? asked).focus();	/* its row may be gone */
@@ -149,8 +149,8 @@ export async function show(root, ctx) {
 		const focused = top.contains(document.activeElement) ? document.activeElement.dataset.sort : null;
 		const some = [...rows].sort((a, b) => (Number.isNaN(b[sort]) ? -1 : b[sort]) - (Number.isNaN(a[sort]) ? -1 : a[sort])).slice(0, TOP);
 		put(top, some.length ? h("div", {class: "k-scroll"}, h("table", {class: "k-table k-top"},
-			h("thead", null, h("tr", null, SORTS.map(([key, text]) => h("th", {scope: "col", class: "k-num", "aria-sort": key === sort ? "descending" : "none"},
-				h("button", {type: "button", class: "k-order", dataset: {sort: key}, onclick: () => { sort = key; drawTop(); }}, text))), h("th", {scope: "col", class: "k-num"}, "Range"), h("th", {scope: "col"}, "Query"))),
+			h("thead", null, h("tr", null, SORTS.map(([key, text]) => h("th", {class: "k-num", "aria-sort": key === sort ? "descending" : "none"},
+				h("button", {class: "k-order", dataset: {sort: key}, onclick: () => { sort = key; drawTop(); }}, text))), h("th", {class: "k-num"}, "Range"), h("th", null, "Query"))),
 			h("tbody", null, some.map((r) => h("tr", null, SORTS.map(([key, , print]) => figure(r[key], print)),
 				h("td", {class: "k-num"}, r.range > 0 ? printDuration(r.range * 1000) : "\u2013"), h("td", {class: "k-asked"}, h("div", null, new TextEncoder().encode(r.query).length < CUT ? queryLink(r.query, r.range) : r.query))))))) :
 			h("p", {class: "k-dim"}, "Nothing was asked."));

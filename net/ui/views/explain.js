@@ -8,7 +8,7 @@
  * Throws what ask() throws; what was shown before is gone then.
  */
 import {ask} from "../lib/ask.js";
-import {h, put, say} from "../lib/dom.js";
+import {h, put, say, scroller} from "../lib/dom.js";
 import {bytes, count, percent, seconds, short} from "../lib/figure.js";
 import {printDuration} from "../lib/when.js";
 import {advice, metricFirst} from "./advice.js";
@@ -67,8 +67,8 @@ function selectors(d) {
 		h("td", {class: "k-num"}, bytes(s.bytesFromMemory)),
 		h("td", {class: "k-num"}, bytes(s.bytesFromFiles)));
 	return h("section", null, h("h2", {class: "k-ex-head"}, d.selectors.length === 1 ? "Selector" : "Selectors"),
-		h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Selectors"}, h("table", {class: "k-table k-ex-table"},
-			h("thead", null, h("tr", null, ["Reads", "Samples from memory and files", "Series", "Samples", "Memory", "Files"].map((t, i) => h("th", {scope: "col", class: i > 1 ? "k-num" : null},
+		scroller("Selectors", h("table", {class: "k-table k-ex-table"},
+			h("thead", null, h("tr", null, ["Reads", "Samples from memory and files", "Series", "Samples", "Memory", "Files"].map((t, i) => h("th", {class: i > 1 ? "k-num" : null},
 				i === 1 ? [h("span", {class: "k-unseen"}, t), h("span", {class: "k-ex-key", "aria-hidden": "true"}, h("i", {class: "k-ex-memory"}), "memory ", h("i", {class: "k-ex-files"}), "files")] : t)))),
 			h("tbody", null, d.selectors.map(row)))));
 }
@@ -86,7 +86,7 @@ export function explainView() {
 	const el = h("div", {class: "k-explain"});
 	const set = d => {
 		put(el, figures(d), warnings(d), d.selectors.length ? selectors(d) : null,
-			d.plan ? h("section", null, h("h2", {class: "k-ex-head"}, "Plan"), h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Plan"}, h("ul", {class: "k-ex-tree"}, tree(d.plan, d)))) : null);
+			d.plan ? h("section", null, h("h2", {class: "k-ex-head"}, "Plan"), scroller("Plan", h("ul", {class: "k-ex-tree"}, tree(d.plan, d)))) : null);
 	};
 	const load = async ({path, params, signal}) => {
 		put(el);

@@ -3,7 +3,7 @@
  * button that copies it, an expression one that opens it in Query; addresses of this server stand for "localhost:9470".
  */
 import {base} from "../lib/ask.js";
-import {copyButton, h, put} from "../lib/dom.js";
+import {copyButton, h, put, scroller} from "../lib/dom.js";
 import {parse} from "../lib/mark.js";
 
 export const title = "Help";
@@ -49,8 +49,8 @@ const element = (block, path) => {
 	case "ul":
 	case "ol": return h(block.tag, null, block.items.map((of) => h("li", null, line(of))));
 	case "pre": return code(block);
-	case "table": return h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Table"}, h("table", {class: "k-table"},
-		block.head && h("thead", null, h("tr", null, block.head.map((of) => h("th", {scope: "col"}, line(of))))),
+	case "table": return scroller("Table", h("table", {class: "k-table"},
+		block.head && h("thead", null, h("tr", null, block.head.map((of) => h("th", null, line(of))))),
 		h("tbody", null, block.rows.map((row) => h("tr", null, row.map((of) => h("td", null, line(of))))))));
 	default: return h(block.tag, {id: block.id}, line(block.of), block.tag !== "h1" && h("a", {class: "k-anchor", href: `${base}${path}#${block.id}`, "aria-label": "Link to this part"}, "#"));
 	}

@@ -74,7 +74,7 @@ export function hintBox(hints, p, zone, act) {
 			expr = expr.slice(0, same.from) + same.text.replace(was, () => text) + expr.slice(same.to);
 		act.change({expr});
 	};
-	const choice = (text, run) => h("button", {type: "button", class: "k-link", onclick: run}, text);
+	const choice = (text, run) => h("button", {class: "k-link", onclick: run}, text);
 	const listed = list => list.flatMap((n, i) => [i ? ", " : "", n]);
 	const go = (at, text) => [" ", choice(text, () => act.change({end: at}))];
 	const line = o => {

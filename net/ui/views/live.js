@@ -83,7 +83,7 @@ export async function show(root, ctx) {
 	let data = null, cards = [], paused = false, fixed = null, busy = false, due = 0, tabled = false, hovered = null, frame = 0;
 	const note = h("div", {class: "k-live-note"}), facts = h("dl", {class: "k-live-facts"}), grid = h("div"), table = h("div", {class: "k-scroll", hidden: true});
 	const foot = h("p", {class: "k-dim"}), error = h("p", {class: "k-error", role: "alert"});
-	const button = (text, onclick, more) => h("button", {type: "button", class: "k-button", onclick, ...more}, text);
+	const button = (text, onclick, more) => h("button", {class: "k-button", onclick, ...more}, text);
 	const ranges = Object.keys(RANGES).map((name) => button(name, () => choose(name), {"aria-pressed": "false"}));
 	const pause = button("Pause", () => setPaused(!paused), {"aria-pressed": "false"});
 	const numbers = button("Table", () => setTabled(!tabled), {"aria-pressed": "false", title: "The same numbers as a table"});
@@ -152,7 +152,7 @@ export async function show(root, ctx) {
 	const drawTable = () => {
 		if (tabled)
 			put(table, h("table", {class: "k-table"}, h("caption", {class: "k-unseen"}, "Newest, lowest, mean and highest of each series in the range"),
-				h("thead", null, h("tr", null, ["Graph", "Series"].map((t) => h("th", {scope: "col"}, t)), ["Newest", "Lowest", "Mean", "Highest"].map((t) => h("th", {scope: "col", class: "k-num"}, t)))),
+				h("thead", null, h("tr", null, ["Graph", "Series"].map((t) => h("th", null, t)), ["Newest", "Lowest", "Mean", "Highest"].map((t) => h("th", {class: "k-num"}, t)))),
 				h("tbody", null, cards.map((c) => c.rows()))));
 	};
 

@@ -55,8 +55,8 @@ export function errorBox(error, p, act) {
 		h("p", {class: "k-message"}, spoken(message)),
 		at && p.expr ? excerpt(p.expr, at) : null,
 		help.text ? h("p", {class: "k-dim"}, help.text) : null,
-		h("p", {class: "k-row"}, help.action ? h("button", {type: "button", class: "k-button", onclick: () => act.change(help.action.patch)}, help.action.text) : null,
-			/^(unreachable|unavailable|timeout|canceled|internal)$/.test(type) ? h("button", {type: "button", class: "k-button", onclick: act.run}, "Try again") : null));
+		h("p", {class: "k-row"}, help.action ? h("button", {class: "k-button", onclick: () => act.change(help.action.patch)}, help.action.text) : null,
+			/^(unreachable|unavailable|timeout|canceled|internal)$/.test(type) ? h("button", {class: "k-button", onclick: act.run}, "Try again") : null));
 }
 
 /* A box with all of a kind; more than a few are folded. */

@@ -20,12 +20,15 @@ import {printDuration, serverNow} from "../lib/when.js";
 import {editor} from "../promql/editor.js";
 import {replace} from "../promql/typing.js";
 import {icon, iconButton, menuButton} from "./bits.js";
+import {explainView} from "./explain.js";
 import {hintBox, whyEmpty} from "./hints.js";
 import {errorBox, noticeBoxes} from "./notes.js";
+import {picture} from "./picture.js";
 import {place, spoken} from "./places.js";
 import {resultTable} from "./resulttable.js";
 import {isRange, requestOf, stepOf, timesOf, zoomed} from "./steps.js";
 import {timebar} from "./timebar.js";
+import {traceView} from "./tracebars.js";
 
 const TABS = [["table", "Table"], ["graph", "Graph"], ["heat", "Heat map"], ["explain", "Explain"], ["trace", "Trace"]];
 const TICK_MS = 100;
@@ -42,13 +45,13 @@ export function panel(state, host) {
 	const me = {state, get text() { return ed.value; }};
 	let p = state;
 	let abort = null, asking = null, timer = 0, answer = null, asked = null, took = 0, kind = isRange(p.tab) || p.tab !== "table" ? "range" : "instant";
-	let making = null, drawn = null, explain = null, trace = null;
+	let drawn = null, explain = null, trace = null;
 	const zooms = new Map();   /* "start end" of a graph that was zoomed -> {range, end} that it was asked with */
 	const table = resultTable({zone: host.zone, narrow: host.narrow});
 	const notes = h("div", {class: "k-notes"}), body = h("div", {class: "k-tabbody", role: "tabpanel", id: `${id}-body`}), status = h("div", {class: "k-status"});
 	const ed = editor({value: p.expr, label: "Expression in PromQL", onRun: () => me.run()});
 	const bar = timebar({get: () => p, change: (patch, look) => change(patch, look), zone: host.zone, setZone: host.setZone, least: host.least, setLeast: host.setLeast});
-	const runButton = h("button", {type: "button", class: "k-button k-first k-run", onclick: () => (abort ? me.cancel() : me.run()), title: "Run (Enter); all panels: Ctrl+Enter"}, "Run");
+	const runButton = h("button", {class: "k-button k-first k-run", onclick: () => (abort ? me.cancel() : me.run()), title: "Run (Enter); all panels: Ctrl+Enter"}, "Run");
 	const tabs = h("div", {class: "k-tabs", role: "tablist", "aria-label": "Result as", onkeydown: tabKey});
 	const fold = iconButton("down", "Fold", () => change({fold: !p.fold}, true), {"aria-expanded": "true"});
 	const menu = menuButton({class: "k-icon", "aria-label": "Panel", title: "Panel"}, icon("more"), () => [
@@ -84,7 +87,7 @@ export function panel(state, host) {
 		fold.setAttribute("aria-label", p.fold ? "Unfold" : "Fold");
 		fold.title = p.fold ? "Unfold" : "Fold";
 		const focused = tabs.contains(document.activeElement), heat = p.tab === "heat" || ofHistograms(answer?.data, p.expr);
-		put(tabs, TABS.filter(([name]) => name !== "heat" || heat).map(([name, text]) => h("button", {type: "button", role: "tab", class: "k-tab", id: `${id}-${name}`, "aria-selected": String(p.tab === name),
+		put(tabs, TABS.filter(([name]) => name !== "heat" || heat).map(([name, text]) => h("button", {role: "tab", class: "k-tab", id: `${id}-${name}`, "aria-selected": String(p.tab === name),
 			"aria-controls": body.id, tabindex: p.tab === name ? "0" : "-1", onclick: () => choose(name)}, text)));
 		if (focused) tabs.querySelector("[aria-selected=true]").focus();
 		body.setAttribute("aria-labelledby", `${id}-${p.tab}`);
@@ -213,7 +216,7 @@ export function panel(state, host) {
 	}
 
 	async function doExplain(request, signal) {
-		explain ??= (await import("./explain.js")).explainView({zone: host.zone, signal});
+		explain ??= explainView({zone: host.zone, signal});
 		put(notes);
 		answer = null;
 		put(body, explain.el);
@@ -231,16 +234,14 @@ export function panel(state, host) {
 	}
 
 	async function showTrace(mine) {
-		trace ??= (await import("./tracebars.js")).traceView();
+		trace ??= traceView();
 		if (mine !== answer || p.tab !== "trace") return;
 		put(body, trace.el);
 		trace.set(answer.trace, answer.data?.stats, answer.expected);
 	}
 
-	/* Modules of what is drawn come when it is first needed. */
 	async function showPicture(mine) {
-		making ??= import("./picture.js").then(m => m.picture({zone: host.zone, onZoom: zoom, onHeat: () => choose("heat")}));
-		drawn = await making;
+		drawn ??= picture({zone: host.zone, onZoom: zoom, onHeat: () => choose("heat")});
 		if (mine !== answer || !isRange(p.tab)) return;
 		put(body, drawn.el);
 		await drawn.show(answer.data.result, {...asked, from: asked.start, to: asked.end, heat: p.tab === "heat", stacked: p.stacked, log: p.log, zero: p.zero});

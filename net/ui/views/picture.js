@@ -5,6 +5,7 @@
  *
  * One plot and one heat map are made and kept; a new answer of the same series keeps what the legend hides. */
 import {h, put} from "../lib/dom.js";
+import {heat} from "../chart/heat.js";
 import {seriesOf} from "../chart/matrix.js";
 import {legend} from "../chart/legend.js";
 import {plot} from "../chart/plot.js";
@@ -39,7 +40,7 @@ export function picture({zone, onZoom, onHeat}) {
 		const floats = series.filter(s => !s.histograms || s.values.some(v => !Number.isNaN(v)));
 		const some = series.length - floats.length;
 		const note = some ? h("p", {class: "k-row k-dim"}, `${some === series.length ? "These" : `${some} of these`} are native histograms: one value at a time is not all of them.`,
-			h("button", {type: "button", class: "k-button", onclick: onHeat}, "Heat map")) : null;
+			h("button", {class: "k-button", onclick: onHeat}, "Heat map")) : null;
 		const options = {series: floats, from: o.from, to: o.to, step: o.step, kind: o.stacked ? "stacked" : "line", unit: unitOf(o.expr), zone: zone(),
 			log: o.log, min: o.zero ? 0 : null, onZoom, label: o.expr};
 		if (!lines) {
@@ -49,8 +50,7 @@ export function picture({zone, onZoom, onHeat}) {
 		put(el, note, lines.el, names.el);
 	}
 
-	async function drawHeat(series, o) {
-		const {heat} = await import("../chart/heat.js");
+	function drawHeat(series, o) {
 		const options = {series, from: o.from, to: o.to, step: o.step, unit: boundUnitOf(o.expr), zone: zone(), onZoom, label: o.expr};
 		if (map) map.update(options);
 		else map = heat(options);

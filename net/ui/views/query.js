@@ -120,11 +120,11 @@ export function show(root, ctx) {
 	function draw() {
 		panels.forEach((p, i) => p.name(`Panel ${i + 1}`));
 		const every = [["", "Refresh off"], ...[...new Set([...REFRESH, ...(shared.refresh ? [printDuration(shared.refresh)] : [])])].map(s => [s, `every ${s}`])];
-		const tool = (name, text, onclick) => h("button", {type: "button", class: "k-button", onclick}, icon(name), text);
+		const tool = (name, text, onclick) => h("button", {class: "k-button", onclick}, icon(name), text);
 		put(tools,
 			tool("list", "Metrics", () => metricsDialog(pick)), tool("clock", "History", () => historyDialog(pick)),
 			h("span", {class: "k-push"}),
-			panels.length > 1 ? h("button", {type: "button", class: "k-button k-toggle", "aria-pressed": String(shared.sync), title: "A time chosen in one panel counts for all", onclick: sync}, "One time for all") : null,
+			panels.length > 1 ? h("button", {class: "k-button k-toggle", "aria-pressed": String(shared.sync), title: "A time chosen in one panel counts for all", onclick: sync}, "One time for all") : null,
 			h("select", {"aria-label": "Refresh", value: shared.refresh ? printDuration(shared.refresh) : "", onchange: e => {
 				shared.refresh = e.target.value ? parseDuration(e.target.value) : 0;
 				link();
@@ -154,7 +154,7 @@ export function show(root, ctx) {
 		e.preventDefault();
 	}
 
-	put(root, h("h1", {class: "k-unseen"}, title), tools, box, h("button", {type: "button", class: "k-button k-add", onclick: addPanel}, icon("plus"), "Add panel"));
+	put(root, h("h1", {class: "k-unseen"}, title), tools, box, h("button", {class: "k-button k-add", onclick: addPanel}, icon("plus"), "Add panel"));
 	take(fromLocation(location.search, location.hash), true);
 	if (location.hash.includes("?")) history.replaceState(null, "", location.pathname + location.search);
 	const width = () => panels.forEach(p => p.redraw());

@@ -50,12 +50,12 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		if (by !== null && by !== "" && !(wide && columns.includes(by))) [by, way] = [null, 0];
 		body = h("tbody");
 		count = h("span", {class: "k-count"});
-		more = h("button", {type: "button", class: "k-button", onclick: () => grow(Math.max(PAGE, shown >> 1))});
+		more = h("button", {class: "k-button", onclick: () => grow(Math.max(PAGE, shown >> 1))});
 		heads = [];
 		const cells = wide ? r => columns.map(n => labelCell(n, r.labels)) : r => [h("td", {class: "k-series"}, scalar ? data.resultType : chips(r.labels, all.length > 1 ? common : []))];
 		/* The same table again, with newer values: it stays where the reader has scrolled to. */
 		const before = el.querySelector(".k-scroll"), [top, rowsBefore] = [before?.scrollTop, shown];
-		const titles = wide ? columns.map(n => head(n, n === "__name__" ? "metric" : n)) : [h("th", {scope: "col"}, scalar ? "type" : "series")];
+		const titles = wide ? columns.map(n => head(n, n === "__name__" ? "metric" : n)) : [h("th", null, scalar ? "type" : "series")];
 		put(tools, all.length >= FILTER_FROM ? filter : null, count, h("span", {class: "k-push"}), time(), copies);
 		put(el, tools,
 			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : null,
@@ -99,7 +99,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	/* Up, down, and back to the order it came in. Values begin with the greatest. */
 	function head(name, text, cls) {
 		const first = name === "" ? -1 : 1;
-		const th = h("th", {scope: "col", class: cls, "aria-sort": "none"}, h("button", {type: "button", class: "k-order", title: "Sort", onclick: () => {
+		const th = h("th", {class: cls, "aria-sort": "none"}, h("button", {class: "k-order", title: "Sort", onclick: () => {
 			if (by !== name || !way) [by, way] = [name, first];
 			else [by, way] = way === first ? [name, -first] : [null, 0];
 			fill();
@@ -119,7 +119,7 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		const line = ([t, v]) => h("li", null, typeof v === "string" ? value(v) : histogram(v), h("span", {class: "k-dim"}, ` ${printTime(t * 1000, zone())}`));
 		const list = h("ol", {class: "k-samples"}, samples.slice(-SAMPLES_MAX).map(line));
 		const rest = samples.length - SAMPLES_MAX;
-		const button = rest > 0 ? h("button", {type: "button", class: "k-link", onclick: () => {
+		const button = rest > 0 ? h("button", {class: "k-link", onclick: () => {
 			list.replaceChildren(...samples.slice(-SAMPLES_MORE).map(line));
 			button.textContent = samples.length > SAMPLES_MORE ? `the last ${grouped(SAMPLES_MORE)} of ${grouped(samples.length)}` : "";
 			button.disabled = true;
@@ -166,7 +166,7 @@ export function bars(buckets, width = 120, height = 22) {
 
 function histogram(raw) {
 	const {count, sum, buckets} = histogramOf(raw);
-	const table = () => h("table", {class: "k-table k-buckets"}, h("thead", null, h("tr", null, h("th", {scope: "col"}, "bucket"), h("th", {scope: "col", class: "k-num"}, "count"))),
+	const table = () => h("table", {class: "k-table k-buckets"}, h("thead", null, h("tr", null, h("th", null, "bucket"), h("th", {class: "k-num"}, "count"))),
 		h("tbody", null, buckets.map(b => h("tr", null, h("td", null, b.label), h("td", {class: "k-num"}, grouped(b.count))))));
 	const box = h("details", {class: "k-histogram", ontoggle: () => box.open && box.children.length < 2 && box.append(table())},
 		h("summary", null, buckets.length ? bars(buckets) : null, h("span", null, `count ${short(Number(count))}`, h("span", {class: "k-dim"}, `, sum ${short(Number(sum))}`))));

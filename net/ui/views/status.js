@@ -3,7 +3,7 @@
  * configuration. Each part is asked for by itself, so that one which may not be seen leaves the others.
  */
 import {ask, gone} from "../lib/ask.js";
-import {copyButton, h, put, say} from "../lib/dom.js";
+import {copyButton, h, put, say, scroller} from "../lib/dom.js";
 import {bytes, count, seconds, short} from "../lib/figure.js";
 import {ago, printTime} from "../lib/when.js";
 
@@ -66,9 +66,9 @@ const tenantRow = (t) => h("tr", null, h("th", {scope: "row"}, t.name),
 const tenants = (data) => [
 	data.identities ? h("p", null, h("span", {class: "k-dim"}, "You are "), data.identity || "anonymous", h("span", {class: "k-dim"}, " with "), data.roles.join(", "))
 		: h("p", {class: "k-warn"}, "No identities are set up: who reaches the port may do everything."),
-	h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Tenants"}, h("table", {class: "k-table k-tenants"},
-		h("thead", null, h("tr", null, h("th", {scope: "col"}, "Tenant"),
-			["Active series", "Samples stored", "Refused", "Queries", "Their time"].map((t) => h("th", {scope: "col", class: "k-num"}, t)), h("th", {scope: "col"}, "Limits of its own"))),
+	scroller("Tenants", h("table", {class: "k-table k-tenants"},
+		h("thead", null, h("tr", null, h("th", null, "Tenant"),
+			["Active series", "Samples stored", "Refused", "Queries", "Their time"].map((t) => h("th", {class: "k-num"}, t)), h("th", null, "Limits of its own"))),
 		h("tbody", null, data.tenants.map(tenantRow)))),
 	h("p", {class: "k-dim"}, data.count > data.tenants.length ? `The ${data.tenants.length} largest of ${count(data.count)}. ` : "", "Samples and queries are counted since the start."),
 ];
@@ -96,8 +96,8 @@ const flags = ([all, changed]) => {
 	const input = h("input", {type: "search", placeholder: "Filter", "aria-label": "Filter flags", oninput: filter});
 	filter();
 	return [h("div", {class: "k-row k-above"}, input, told),
-		h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": "Flags"}, h("table", {class: "k-table k-flags"},
-			h("thead", {class: "k-unseen"}, h("tr", null, ["Flag", "Value", "Changed"].map((t) => h("th", {scope: "col"}, t)))), h("tbody", null, rows)))];
+		scroller("Flags", h("table", {class: "k-table k-flags"},
+			h("thead", {class: "k-unseen"}, h("tr", null, ["Flag", "Value", "Changed"].map((t) => h("th", null, t)))), h("tbody", null, rows)))];
 };
 
 /* ---- all of it ---- */

@@ -16,7 +16,7 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 	const el = h("div", {class: "k-timebar", role: "group", "aria-label": "Time"});
 	let typing = false;
 
-	const toggle = (name, text, tip) => h("button", {type: "button", class: "k-button k-toggle", title: tip, "aria-pressed": String(get()[name]), onclick: () => change({[name]: !get()[name]}, true)}, text);
+	const toggle = (name, text, tip) => h("button", {class: "k-button k-toggle", title: tip, "aria-pressed": String(get()[name]), onclick: () => change({[name]: !get()[name]}, true)}, text);
 
 	function range() {
 		const field = h("input", {type: "text", class: "k-range", value: printDuration(get().range), "aria-label": "Range", title: "Range, such as 90m or 1d12h", spellcheck: "false", autocomplete: "off",
@@ -44,7 +44,7 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 
 	/* A button that opens the choice of the end. */
 	function chooser(text) {
-		const button = h("button", {type: "button", class: "k-button k-end", "aria-haspopup": "dialog", title: "End of the range, or the time of the table"}, icon("clock"), text);
+		const button = h("button", {class: "k-button k-end", "aria-haspopup": "dialog", title: "End of the range, or the time of the table"}, icon("clock"), text);
 		return popup(button, close => {
 			const at = get().end ?? serverNow();
 			const choose = ms => {
@@ -63,13 +63,13 @@ export function timebar({get, change, zone, setZone, least, setLeast}) {
 				if (now || ms !== null) choose(ms);
 			};
 			const zones = h("span", {class: "k-joined", role: "group", "aria-label": "Zone"}, ["local", "utc"].map(z =>
-				h("button", {type: "button", class: "k-button k-toggle", "aria-pressed": String(zone() === z), onclick: () => {
+				h("button", {class: "k-button k-toggle", "aria-pressed": String(zone() === z), onclick: () => {
 					close(true);
 					setZone(z);
 				}}, z === "utc" ? "UTC" : "Local")));
 			return h("div", {class: "k-pop", role: "dialog", "aria-label": "End"}, h("form", {onsubmit: use},
 				h("label", null, h("span", {class: "k-dim"}, "2026-01-31 12:00, Unix seconds, now-1h"), typed), picked,
-				h("div", {class: "k-row"}, h("button", {type: "button", class: "k-button", onclick: () => choose(null)}, "Now"), zones, h("span", {class: "k-push"}), h("button", {class: "k-button k-first"}, "Set"))));
+				h("div", {class: "k-row"}, h("button", {class: "k-button", onclick: () => choose(null)}, "Now"), zones, h("span", {class: "k-push"}), h("button", {class: "k-button k-first"}, "Set"))));
 		});
 	}
 

@@ -8,7 +8,7 @@
  * sums are known, so they are drawn one behind the other: waiting for its turn, for files, for the loop that asked, work.
  * A trace without numbers (of another server) has its steps by how long they took, one below the other.
  */
-import {h, put} from "../lib/dom.js";
+import {h, put, scroller} from "../lib/dom.js";
 import {bytes, count, percent, seconds, short} from "../lib/figure.js";
 import {metricFirst} from "./advice.js";
 
@@ -73,7 +73,7 @@ const waited = n => PARTS.slice(1).filter(([f]) => n[f] >= 0.001).map(([f, , tex
 
 function row(r, whole, toggle) {
 	const n = r.node, read = n.kind === "read" || n.kind === "shard", b = (n.bytes_memory ?? 0) + (n.bytes_files ?? 0);
-	const fold = r.hides ? h("button", {type: "button", class: "k-link", "aria-expanded": String(!r.folded), onclick: () => toggle(n)}, r.folded ? `all ${r.hides} shards` : "fewer shards") : null;
+	const fold = r.hides ? h("button", {class: "k-link", "aria-expanded": String(!r.folded), onclick: () => toggle(n)}, r.folded ? `all ${r.hides} shards` : "fewer shards") : null;
 	return h("tr", {class: r.slow ? "k-tr-slow" : null},
 		h("th", {scope: "row", style: {paddingLeft: `${8 + r.depth * 12}px`}}, h("span", {class: n.kind === "read" ? "k-mono" : null}, name(n)), r.slow ? h("span", {class: "k-tag"}, "slowest") : null, fold,
 			r.left ? h("span", {class: "k-dim"}, ` ${count(r.left)} shards are not told one by one`) : null),
@@ -84,8 +84,8 @@ function row(r, whole, toggle) {
 		h("td", {class: "k-num", title: read && n.bytes_files !== undefined ? `${bytes(n.bytes_memory)} of memory, ${bytes(n.bytes_files)} of files` : null}, read && n.bytes_files !== undefined ? bytes(b) : ""));
 }
 
-const heads = (names, from) => h("thead", null, h("tr", null, names.map((t, i) => h("th", {scope: "col", class: i >= from ? "k-num" : null}, t))));
-const table = (label, kind, ...inside) => h("div", {class: "k-scroll", tabindex: "0", role: "region", "aria-label": label}, h("table", {class: `k-table k-tr-table ${kind}`}, inside));
+const heads = (names, from) => h("thead", null, h("tr", null, names.map((t, i) => h("th", {class: i >= from ? "k-num" : null}, t))));
+const table = (label, kind, ...inside) => scroller(label, h("table", {class: `k-table k-tr-table ${kind}`}, inside));
 
 /* Round times along the top, four or so. */
 export function ticksOf(whole) {
