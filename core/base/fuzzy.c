@@ -1,5 +1,6 @@
 #include "core/base/fuzzy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/rune.h"
@@ -9,6 +10,14 @@
 #define WINKLER_MOST 4u
 #define BAD_RUNE     0xfffdu
 #define PART_LONG    128u
+/* Steps of all ways of all terms through one text: some 200 us; those of a term, at least. */
+#define STEPS_MOST  (1u << 17)
+#define STEPS_BYTE  32u /* of the text */
+#define STEPS_FIRST 4096u
+#define STEPS_TERM  2048u
+/* What a look takes, in units of 5 ns. */
+#define COST_LOOK  3u
+#define COST_ALIKE 24u
 
 static bool is_ascii(const char *s, size_t len)
 {
@@ -58,14 +67,30 @@ static size_t runes_count(const char *s, size_t len)
 	return count;
 }
 
+/* Of eight characters of ASCII: 0x20 in each that is a capital. */
+static uint64_t capitals(uint64_t word)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t from_a = word + each * (0x80 - 'A'), behind_z = word + each * (0x80 - 'Z' - 1);
+	return (from_a & ~behind_z & each * 0x80) >> 2;
+}
+
 /* strings.ToLower */
 static void lower(const char *s, size_t len, struct buf *out)
 {
 	uint32_t rune;
+	uint64_t word;
 	char utf8[4];
 	size_t at = 0;
 	buf_clear(out);
 	CHECK(buf_reserve(out, len + 1));
+	for (; at + 8 <= len; at += 8) {
+		memcpy(&word, s + at, 8);
+		if (word & UINT64_C(0x8080808080808080))
+			break;
+		word |= capitals(word);
+		memcpy(out->data + at, &word, 8);
+	}
 	for (; at < len && (uint8_t)s[at] < 0x80; at++) {
 		uint8_t c = (uint8_t)s[at];
 		out->data[at] = (uint8_t)(c - 'A') < 26 ? c | 0x20 : c;
@@ -82,25 +107,69 @@ void fuzzy_init(struct fuzzy *f, enum fuzzy_alg alg, double threshold, bool fold
 	*f = (struct fuzzy){ .alg = alg, .threshold = threshold, .fold = fold };
 }
 
+static int rune_cmp(const void *x, const void *y)
+{
+	const uint32_t *a = x, *b = y;
+	return (*a > *b) - (*a < *b);
+}
+
+/* The characters of a term, each once, ascending. */
+static void letters_make(struct fuzzy_term *t, struct arena *a, struct buf *b)
+{
+	uint32_t *v = (void *)b->data;
+	qsort(v, t->runes_count, sizeof(*v), rune_cmp);
+	for (size_t i = 0; i < t->runes_count; i++)
+		if (!i || v[i] != v[t->letters_count - 1])
+			v[t->letters_count++] = v[i];
+	t->letters = arena_dup(a, v, t->letters_count * sizeof(*v));
+}
+
+/* Where a character stands in letters, from 1 on; 0: it is none of them. */
+static uint32_t letter_of(const struct fuzzy_term *t, uint32_t rune)
+{
+	size_t from = 0, to = t->letters_count;
+	while (from < to) {
+		size_t mid = (from + to) / 2;
+		if (t->letters[mid] < rune)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < t->letters_count && t->letters[from] == rune ? (uint32_t)from + 1 : 0;
+}
+
+static bool is_there(const struct fuzzy *f, const void *term, size_t len)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (f->terms[i].len == len && !memcmp(f->terms[i].s, term, len))
+			return true;
+	return false;
+}
+
 bool fuzzy_add(struct fuzzy *f, struct arena *a, const char *term, size_t len)
 {
 	struct buf b;
 	if (!len)
 		return true;
-	if (f->count == FUZZY_TERMS_MAX || len > FUZZY_TERM_MAX)
+	if (len > FUZZY_TERM_MAX)
 		return false;
 	buf_init(&b);
-	struct fuzzy_term *t = &f->terms[f->count++];
 	if (f->fold)
 		lower(term, len, &b);
 	else
 		buf_add(&b, term, len);
-	*t = (struct fuzzy_term){ .s = arena_dup(a, b.data, b.len), .len = b.len };
-	t->ascii = is_ascii(t->s, t->len);
-	t->runes_count = runes_of(t->s, t->len, &b);
-	t->runes = arena_dup(a, b.data, b.len);
+	bool is_new = !is_there(f, b.data, b.len), room = f->count < FUZZY_TERMS_MAX;
+	if (is_new && room) {
+		struct fuzzy_term *t = &f->terms[f->count++];
+		*t = (struct fuzzy_term){ .s = arena_dup(a, b.data, b.len), .len = b.len };
+		t->ascii = is_ascii(t->s, t->len);
+		t->runes_count = runes_of(t->s, t->len, &b);
+		t->runes = arena_dup(a, b.data, b.len);
+		letters_make(t, a, &b);
+		f->odd |= letter_of(t, BAD_RUNE) > 0;
+	}
 	buf_release(&b);
-	return true;
+	return !is_new || room;
 }
 
 void fuzzy_copy(struct fuzzy *f, struct arena *a, const struct fuzzy *from)
@@ -110,21 +179,23 @@ void fuzzy_copy(struct fuzzy *f, struct arena *a, const struct fuzzy *from)
 		struct fuzzy_term *t = &f->terms[i];
 		t->s = arena_dup(a, t->s, t->len);
 		t->runes = arena_dup(a, t->runes, t->runes_count * sizeof(*t->runes));
+		t->letters = arena_dup(a, t->letters, t->letters_count * sizeof(*t->letters));
 	}
 }
 
 void fuzzy_scratch_init(struct fuzzy_scratch *x)
 {
+	x->work = 0;
 	buf_init(&x->folded);
 	buf_init(&x->runes);
-	buf_init(&x->marks);
+	buf_init(&x->chains);
 }
 
 void fuzzy_scratch_release(struct fuzzy_scratch *x)
 {
 	buf_release(&x->folded);
 	buf_release(&x->runes);
-	buf_release(&x->marks);
+	buf_release(&x->chains);
 }
 
 /* ---- a part of the text ---- */
@@ -170,10 +241,15 @@ static bool part_score(const struct fuzzy_term *t, const char *text, size_t len,
  * One way to find a term in a text, from the first character on that stands at `at`: runs square,
  * gaps cost. False: what is left does not hold the rest of the term, so no later beginning does.
  */
+struct way {
+	double score;
+	bool whole; /* the term stands there as one */
+	size_t steps;
+};
 /* clang-format off */
-#define WAY_SCORE(type, find)									\
+#define WAY_SCORE(type, find, step)								\
 	double score = 0, inv = 1.0 / (double)len;						\
-	size_t i = at, k = 0, to = 0;								\
+	size_t i = at, k = 0, to = 0, steps = 0;						\
 	bool first = true;									\
 	while (k < term_len) {									\
 		const type *next = find(text + i, term[k], len - i);				\
@@ -181,6 +257,7 @@ static bool part_score(const struct fuzzy_term *t, const char *text, size_t len,
 			return false;								\
 		size_t from = (size_t)(next - text);						\
 		size_t gap = first ? from : from - to - 1;					\
+		steps += 4 + (from - i) / step;							\
 		for (i = from; k < term_len && i < len && text[i] == term[k]; i++)		\
 			k++;									\
 		to = i - 1;									\
@@ -188,11 +265,14 @@ static bool part_score(const struct fuzzy_term *t, const char *text, size_t len,
 			score -= (double)gap * inv;						\
 		size_t size = to - from + 1;							\
 		score += (double)(size * size);							\
+		steps += size;									\
 		first = false;									\
+		out->whole = size == term_len;							\
 	}											\
 	if (len - 1 > to)									\
 		score -= (double)(len - 1 - to) * inv * 0.5;					\
-	*out = score;										\
+	out->score = score;									\
+	out->steps += steps;									\
 	return true;
 /* clang-format on */
 
@@ -210,15 +290,15 @@ static const uint32_t *find_rune(const uint32_t *s, uint32_t rune, size_t len)
 }
 
 static bool way_bytes(
-    const char *text, size_t len, const char *term, size_t term_len, size_t at, double *out)
+    const char *text, size_t len, const char *term, size_t term_len, size_t at, struct way *out)
 {
-	WAY_SCORE(char, find_byte)
+	WAY_SCORE(char, find_byte, 32)
 }
 
-static bool way_runes(
-    const uint32_t *text, size_t len, const uint32_t *term, size_t term_len, size_t at, double *out)
+static bool way_runes(const uint32_t *text, size_t len, const uint32_t *term, size_t term_len,
+    size_t at, struct way *out)
 {
-	WAY_SCORE(uint32_t, find_rune)
+	WAY_SCORE(uint32_t, find_rune, 2)
 }
 
 static double normal(double best, size_t term_len)
@@ -226,34 +306,50 @@ static double normal(double best, size_t term_len)
 	return best < 0 ? 0 : best / (double)(term_len * term_len) * NOT_EXACT;
 }
 
-/* matchSubsequenceString */
-static double order_bytes(const char *text, size_t len, const char *term, size_t term_len)
+/*
+ * matchSubsequenceString. Behind a way that has the term as one none is better: its gaps cost less
+ * than that gains. most: of steps.
+ */
+static double order_bytes(
+    const char *text, size_t len, const char *term, size_t term_len, size_t most, size_t *steps)
 {
-	double best = -1, score;
-	for (size_t i = 0; i + term_len <= len; i++) {
+	struct way w = { .steps = 0 };
+	double best = -1;
+	for (size_t i = 0; i + term_len <= len && !w.whole && w.steps < most; i++) {
 		const char *next = memchr(text + i, term[0], len - term_len + 1 - i);
 		if (!next)
 			break;
 		i = (size_t)(next - text);
-		if (!way_bytes(text, len, term, term_len, i, &score))
+		if (!way_bytes(text, len, term, term_len, i, &w))
 			break;
-		best = score > best ? score : best;
+		best = w.score > best ? w.score : best;
 	}
+	*steps = w.steps;
 	return normal(best, term_len);
 }
 
 /* matchSubsequenceRunes */
-static double order_runes(const uint32_t *text, size_t len, const uint32_t *term, size_t term_len)
+static double order_runes(const uint32_t *text, size_t len, const uint32_t *term, size_t term_len,
+    size_t most, size_t *steps)
 {
-	double best = -1, score;
-	for (size_t i = 0; i + term_len <= len; i++) {
+	struct way w = { .steps = 0 };
+	double best = -1;
+	for (size_t i = 0; i + term_len <= len && !w.whole && w.steps < most; i++) {
 		if (text[i] != term[0])
 			continue;
-		if (!way_runes(text, len, term, term_len, i, &score))
+		if (!way_runes(text, len, term, term_len, i, &w))
 			break;
-		best = score > best ? score : best;
+		best = w.score > best ? w.score : best;
 	}
+	*steps = w.steps;
 	return normal(best, term_len);
+}
+
+static size_t steps_most(const struct fuzzy *f, size_t len)
+{
+	size_t most = STEPS_BYTE * len + STEPS_FIRST;
+	most = (most < STEPS_MOST ? most : STEPS_MOST) / f->count;
+	return most > STEPS_TERM ? most : STEPS_TERM;
 }
 
 /* SubsequenceFilter.Accept */
@@ -266,14 +362,18 @@ static bool order_score(const struct fuzzy *f, const struct fuzzy_term *t, struc
 	if (!memcmp(text, t->s, t->len))
 		return true;
 	bool ascii = is_ascii(text, len);
+	size_t most = steps_most(f, len), steps;
 	if (ascii && !t->ascii)
 		return false;
 	if (ascii) {
-		*score = order_bytes(text, len, t->s, t->len);
+		*score = order_bytes(text, len, t->s, t->len, most, &steps);
 	} else {
 		size_t n = runes_of(text, len, &x->runes);
-		*score = order_runes((const void *)x->runes.data, n, t->runes, t->runes_count);
+		*score = order_runes(
+		    (const void *)x->runes.data, n, t->runes, t->runes_count, most, &steps);
+		x->work += len / 2;
 	}
+	x->work += len / 32 + steps / 3;
 	return *score > 0 && *score >= f->threshold;
 }
 
@@ -286,125 +386,134 @@ static double jaro_winkler(unsigned matches, unsigned moved, unsigned same, size
 	return jaro + same * WINKLER * (1.0 - jaro);
 }
 
-/* jaroWinklerString, jaroWinklerRunes: a is not longer than b; marks: zero, for each of both */
-/* clang-format off */
-#define JARO_WINKLER(a, a_len, b, b_len, marks)							\
-	uint8_t *in_a = marks, *in_b = marks + a_len;						\
-	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0, k = 0;				\
-	unsigned same = 0;									\
-	unsigned matches = 0, moved = 0;							\
-	for (size_t i = 0; i < a_len; i++) {							\
-		size_t end = i + reach + 1 < b_len ? i + reach + 1 : b_len;			\
-		for (size_t j = i > reach ? i - reach : 0; j < end; j++) {			\
-			if (in_b[j] || a[i] != b[j])						\
-				continue;							\
-			in_a[i] = in_b[j] = 1;							\
-			matches++;								\
-			break;									\
-		}										\
-	}											\
-	if (!matches)										\
-		return 0;									\
-	for (size_t i = 0; i < a_len; i++) {							\
-		if (!in_a[i])									\
-			continue;								\
-		while (!in_b[k])								\
-			k++;									\
-		moved += a[i] != b[k++];							\
-	}											\
-	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])			\
-		same++;										\
-	return jaro_winkler(matches, moved, same, a_len, b_len);
-/* clang-format on */
-
-static double jaro_bytes(const char *a, size_t a_len, const char *b, size_t b_len, uint8_t *marks)
+/*
+ * jaroWinklerRunes; a, which is not longer than b, or b is the term t. Places of a character in b
+ * are a chain; what is within reach begins ever later, and places are taken one behind another, so
+ * that nothing before the last one is looked at again: it takes as long as both are.
+ */
+static double jaro_long(const struct fuzzy_term *t, const uint32_t *a, size_t a_len,
+    const uint32_t *b, size_t b_len, struct buf *chains)
 {
-	JARO_WINKLER(a, a_len, b, b_len, marks)
+	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0, k = 0;
+	size_t words = t->letters_count + 1 + b_len, bytes = words * sizeof(uint32_t) + a_len + b_len;
+	unsigned same = 0, matches = 0, moved = 0;
+	buf_clear(chains);
+	CHECK(buf_reserve(chains, bytes));
+	memset(chains->data, 0, bytes);
+	/* the next place of each letter, from 1 on, and of each place */
+	uint32_t *first = (void *)chains->data, *next = first + t->letters_count + 1;
+	uint8_t *in_a = (uint8_t *)(next + b_len), *in_b = in_a + a_len;
+	for (size_t j = b_len; j-- > 0;) {
+		uint32_t letter = letter_of(t, b[j]);
+		next[j] = first[letter];
+		first[letter] = (uint32_t)j + 1;
+	}
+	for (size_t i = 0; i < a_len; i++) {
+		uint32_t letter = letter_of(t, a[i]), j = letter ? first[letter] : 0;
+		while (j && j - 1 + reach < i)
+			j = next[j - 1];
+		if (j && j - 1 <= i + reach) {
+			in_a[i] = in_b[j - 1] = 1;
+			matches++;
+			j = next[j - 1];
+		}
+		first[letter] = j;
+	}
+	if (!matches)
+		return 0;
+	for (size_t i = 0; i < a_len; i++) {
+		if (!in_a[i])
+			continue;
+		while (!in_b[k])
+			k++;
+		moved += a[i] != b[k++];
+	}
+	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
+		same++;
+	return jaro_winkler(matches, moved, same, a_len, b_len);
 }
 
-static double jaro_runes(
-    const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len, uint8_t *marks)
+/* So many of a must be found in b for a score of at least `least`: more than this, or as many. */
+static double matches_least(double least, unsigned same, size_t a_len, size_t b_len)
 {
-	JARO_WINKLER(a, a_len, b, b_len, marks)
+	double jaro = (least - same * WINKLER) / (1 - same * WINKLER);
+	return (3 * jaro - 1) / (1.0 / (double)a_len + 1.0 / (double)b_len) - 1e-6;
 }
 
 /*
  * The same for at most 64 characters of ASCII each: where a character stands in b is a word of
- * bits, so that the first place within reach that is not taken is found at once. Some 100 ns
- * instead of a microsecond.
+ * bits, so that the first place within reach that is not taken is found at once. Less than least:
+ * perhaps 0 instead of the score, as soon as that is known. places: all zero, before and after.
  */
-static double jaro_short(const char *a, size_t a_len, const char *b, size_t b_len)
+static double jaro_short(
+    const char *a, size_t a_len, const char *b, size_t b_len, double least, uint64_t places[128])
 {
-	uint64_t places[128], in_a = 0, in_b = 0;
+	uint64_t in_a = 0, in_b = 0;
 	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0;
-	for (size_t i = 0; i < a_len; i++)
-		places[(uint8_t)a[i]] = 0;
-	for (size_t j = 0; j < b_len; j++)
-		places[(uint8_t)b[j]] = 0;
+	unsigned moved = 0, same = 0;
+	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
+		same++;
+	double needed = matches_least(least, same, a_len, b_len);
+	if (needed > (double)a_len)
+		return 0;
+	size_t misses = needed > 0 ? (size_t)((double)a_len - needed) : a_len, missed = 0;
 	for (size_t j = 0; j < b_len; j++)
 		places[(uint8_t)b[j]] |= UINT64_C(1) << j;
-	for (size_t i = 0; i < a_len; i++) {
+	for (size_t i = 0; i < a_len && missed <= misses; i++) {
 		size_t from = i > reach ? i - reach : 0, end = i + reach + 1;
 		uint64_t within = UINT64_MAX << from;
 		within &= end < 64 ? (UINT64_C(1) << end) - 1 : UINT64_MAX;
 		uint64_t found = places[(uint8_t)a[i]] & within & ~in_b;
 		in_b |= found & -found;
 		in_a |= (uint64_t)(found != 0) << i;
+		missed += !found;
 	}
-	if (!in_a)
+	for (size_t j = 0; j < b_len; j++)
+		places[(uint8_t)b[j]] = 0;
+	if (!in_a || missed > misses)
 		return 0;
-	unsigned moved = 0, same = 0, matches = (unsigned)__builtin_popcountll(in_a);
+	unsigned matches = (unsigned)__builtin_popcountll(in_a);
 	for (uint64_t i = in_a, j = in_b; i; i &= i - 1, j &= j - 1)
 		moved += a[__builtin_ctzll(i)] != b[__builtin_ctzll(j)];
-	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
-		same++;
 	return jaro_winkler(matches, moved, same, a_len, b_len);
 }
 
-static uint8_t *marks_of(struct fuzzy_scratch *x, size_t count)
-{
-	buf_clear(&x->marks);
-	CHECK(buf_reserve(&x->marks, count));
-	memset(x->marks.data, 0, count);
-	return x->marks.data;
-}
-
-/* JaroWinklerMatcher.Score */
-static double alike(const struct fuzzy_term *t, struct fuzzy_scratch *x, const char *text, size_t len)
+/* JaroWinklerMatcher.Score; less than least: perhaps 0 instead. */
+static double alike(
+    const struct fuzzy_term *t, struct fuzzy_scratch *x, const char *text, size_t len, double least)
 {
 	if (!len)
 		return 0;
-	bool ascii = t->ascii && is_ascii(text, len);
-	if (ascii && t->len <= 64 && len <= 64)
-		return t->len > len ? jaro_short(text, len, t->s, t->len)
-		                    : jaro_short(t->s, t->len, text, len);
-	if (ascii) {
-		uint8_t *marks = marks_of(x, t->len + len);
-		return t->len > len ? jaro_bytes(text, len, t->s, t->len, marks)
-		                    : jaro_bytes(t->s, t->len, text, len, marks);
+	if (t->len <= 64 && len <= 64 && t->ascii && is_ascii(text, len)) {
+		x->work += COST_ALIKE;
+		return t->len > len ? jaro_short(text, len, t->s, t->len, least, x->places)
+		                    : jaro_short(t->s, t->len, text, len, least, x->places);
 	}
 	size_t n = runes_of(text, len, &x->runes);
 	const uint32_t *runes = (const void *)x->runes.data;
-	uint8_t *marks = marks_of(x, t->runes_count + n);
-	return t->runes_count > n ? jaro_runes(runes, n, t->runes, t->runes_count, marks)
-	                          : jaro_runes(t->runes, t->runes_count, runes, n, marks);
+	x->work += COST_ALIKE + 4 * (n + t->runes_count);
+	return t->runes_count > n ? jaro_long(t, runes, n, t->runes, t->runes_count, &x->chains)
+	                          : jaro_long(t, t->runes, t->runes_count, runes, n, &x->chains);
 }
 
 static bool term_score(const struct fuzzy *f, const struct fuzzy_term *t, struct fuzzy_scratch *x,
-    const char *text, size_t len, double *score)
+    const char *text, size_t len, double least, double *score)
 {
+	x->work += COST_LOOK + len / 32;
 	if (f->alg == FUZZY_SUBSEQUENCE)
 		return order_score(f, t, x, text, len, score);
-	if (part_score(t, text, len, score))
+	if (part_score(t, text, len, score)) {
+		x->work += t->ascii ? 0 : len / 2;
 		return true;
+	}
 	if (!(f->threshold > 0))
 		return false;
-	*score = alike(t, x, text, len);
+	*score = alike(t, x, text, len, least);
 	return *score >= f->threshold;
 }
 
-bool fuzzy_score(
-    const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len, double *score)
+bool fuzzy_score_least(const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len,
+    double least, double *score)
 {
 	double best = 0, one;
 	bool accepted = false;
@@ -412,12 +521,14 @@ bool fuzzy_score(
 	if (!f->count)
 		return true;
 	if (f->fold) {
+		x->work += len / 8;
 		lower(text, len, &x->folded);
 		text = (const char *)x->folded.data;
 		len = x->folded.len;
 	}
+	least = least > f->threshold ? least : f->threshold;
 	for (size_t i = 0; i < f->count && best < 1; i++) {
-		if (!term_score(f, &f->terms[i], x, text, len, &one))
+		if (!term_score(f, &f->terms[i], x, text, len, least, &one))
 			continue;
 		accepted = true;
 		best = one > best ? one : best;
@@ -426,10 +537,16 @@ bool fuzzy_score(
 	return accepted;
 }
 
+bool fuzzy_score(
+    const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len, double *score)
+{
+	return fuzzy_score_least(f, x, text, len, 0, score);
+}
+
 const char *fuzzy_prefix(const struct fuzzy *f, size_t i, size_t *len)
 {
 	*len = 0;
-	if (f->fold || i >= f->count)
+	if (f->fold || i >= f->count || (f->alg == FUZZY_JARO_WINKLER && f->odd))
 		return NULL;
 	*len = f->terms[i].len;
 	return f->terms[i].s;
@@ -438,12 +555,4 @@ const char *fuzzy_prefix(const struct fuzzy *f, size_t i, size_t *len)
 bool fuzzy_is_prefix(const struct fuzzy *f)
 {
 	return f->count && !f->fold && f->alg == FUZZY_SUBSEQUENCE && f->threshold >= 1;
-}
-
-unsigned fuzzy_cost(const struct fuzzy *f, size_t len)
-{
-	size_t cost = 2 + (f->fold ? len / 4 : 0);
-	for (size_t i = 0; i < f->count; i++)
-		cost += f->alg == FUZZY_SUBSEQUENCE ? 3 + len / 8 : 4 + f->terms[i].len * len / 16;
-	return (unsigned)(cost < 1u << 30 ? cost : 1u << 30);
 }

@@ -11,11 +11,11 @@
  *                 above 0, the similarity of both when it is not below the threshold
  * Characters are code points; bytes that are no UTF-8 count as U+FFFD each, but where a term is
  * looked for as it stands. fold: as if all were written in lower case. No terms: everything fits,
- * with 1. Empty terms are none.
+ * with 1. Empty terms are none, and one that is there is no other one.
  *
- * Cost: some 20-60 ns for texts of 20 to 40 bytes; SUBSEQUENCE grows with the text times how often
- * the first character stands in it, JARO_WINKLER with the text times the term. So terms have
- * limits; texts are as long as labels may be.
+ * Cost: some 20-60 ns for texts of 20 to 40 bytes, alike 150; it grows with the text, and for
+ * SUBSEQUENCE with how often the first character of a term stands in it, up to some 200 us: of a
+ * text so long and so much the same only the first ways are tried, where Prometheus tries all.
  * Thread: what was made is not changed, any number may ask at once, each with a scratch of its own.
  * Memory: terms are copied into the arena; a scratch grows with the longest text.
  */
@@ -38,16 +38,20 @@ struct fuzzy_term {
 	bool ascii;
 	const uint32_t *runes;
 	size_t runes_count;
+	const uint32_t *letters; /* each rune once, ascending */
+	size_t letters_count;
 };
 struct fuzzy {
 	enum fuzzy_alg alg;
 	double threshold;
-	bool fold;
+	bool fold, odd; /* odd: U+FFFD is in some term, which is like bytes that are no UTF-8 */
 	struct fuzzy_term terms[FUZZY_TERMS_MAX];
 	size_t count;
 };
 struct fuzzy_scratch {
-	struct buf folded, runes, marks;
+	uint64_t work; /* what looks took until now, in units of 5 ns; the caller's to set back */
+	struct buf folded, runes, chains;
+	uint64_t places[128]; /* all 0 */
 };
 
 void fuzzy_init(struct fuzzy *f, enum fuzzy_alg alg, double threshold, bool fold);
@@ -60,6 +64,9 @@ void fuzzy_scratch_release(struct fuzzy_scratch *x);
 /* Is it accepted? Then *score is set. */
 bool fuzzy_score(
     const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len, double *score);
+/* The same where a score below least is of no use: such a text may be refused. */
+bool fuzzy_score_least(const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len,
+    double least, double *score);
 /*
  * What every text of score 1 begins with: one of these. NULL behind the last; none at all (i = 0):
  * such a text may begin as it likes.
@@ -67,7 +74,4 @@ bool fuzzy_score(
 const char *fuzzy_prefix(const struct fuzzy *f, size_t i, size_t *len);
 /* Are those the only ones that are accepted? */
 bool fuzzy_is_prefix(const struct fuzzy *f);
-/* About what a look at a text of that length costs, in units of 5 ns. */
-unsigned fuzzy_cost(const struct fuzzy *f, size_t len);
-
 #endif

@@ -40,6 +40,11 @@ void pick_init(struct pick *p, enum pick_order order, size_t max, uint64_t seed)
 void pick_release(struct pick *p);
 /* Is it none of those that are in, and is there room or one that comes behind it? */
 bool pick_wants(const struct pick *p, const char *text, size_t len, double score);
+/* No text with a score below this one is wanted. */
+static inline double pick_least(const struct pick *p)
+{
+	return p->order == PICK_SCORE && p->count == p->max ? p->items[0]->score : 0;
+}
 /* One that is wanted. */
 void pick_put(struct pick *p, const char *text, size_t len, double score);
 /*

@@ -278,11 +278,11 @@ static void search_go(struct ask *a)
 	ask_work(a, param_sets_costly(&s->u), sets_make, sets_made);
 }
 
-/* What runs is cut at its deadline; what still waits for a place has nothing to cut. */
+/* What waits for a worker, or for a place, looks at no clock. */
 static void search_late(struct ask *a)
 {
 	struct search *s = CONTAINER_OF(a, struct search, ask);
-	if (s->scan && !s->done && scan_waits(s->scan))
+	if (s->scan && !s->done)
 		scan_cancel(s->scan, ERR_TIMEOUT);
 }
 

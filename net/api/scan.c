@@ -15,8 +15,9 @@
 #include "core/base/wire.h"
 #include "core/rt/job.h"
 
-#define ITEMS_PER_LOOK 16u  /* between looks at the clock */
-#define STEPS_PER_LOOK 256u /* of listing and sorting */
+#define ITEMS_PER_LOOK 16u   /* between looks at the clock */
+#define STEPS_PER_LOOK 256u  /* of listing and sorting */
+#define LOOK_WORK      8192u /* of core/base/fuzzy, at most: some 40 us and one text */
 #define WARNINGS_MAX   4u
 #define ITEM_HEAD      4u   /* length before each item */
 #define ITEM_SAMPLES   32u  /* reading, sorting and telling one costs as much as so many samples */
@@ -406,7 +407,8 @@ static bool take_found(struct piece *p, const struct source_item *item)
 {
 	const struct source_find *f = p->scan->o.find;
 	double score;
-	if (fuzzy_score(f->fuzzy, &p->scratch, item->text, item->text_len, &score) &&
+	if (fuzzy_score_least(
+	        f->fuzzy, &p->scratch, item->text, item->text_len, pick_least(&p->pick), &score) &&
 	    pick_wants(&p->pick, item->text, item->text_len, score))
 		pick_put(&p->pick, item->text, item->text_len, score);
 	return true;
@@ -459,6 +461,10 @@ static enum step collect(struct piece *p)
 		case SOURCE_READY:
 			if (!take_item(p, &item))
 				return p->err ? STEP_FAILED : STEP_NEXT;
+			if (p->scratch.work > LOOK_WORK) {
+				p->scratch.work = 0;
+				return collect_looks(p);
+			}
 			break;
 		case SOURCE_AGAIN:
 			return s->o.find ? collect_looks(p) : STEP_ON;

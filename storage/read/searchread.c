@@ -5,6 +5,7 @@
 #include "core/base/arena.h"
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
+#include "core/rt/epoch.h"
 #include "storage/meta/postings_priv.h"
 #include "storage/read/idchain.h"
 #include "storage/read/select.h"
@@ -56,13 +57,14 @@ struct search {
 	const struct source_query *query;
 	const struct source_find *find;
 	enum search_state state, after_loading;
-	bool closed;
-	bool left;  /* a series of the tenant left memory */
+	struct epoch closed; /* not 0: it is; the worker looks, too */
+	bool left;           /* a series of the tenant left memory */
 	bool maybe; /* only reading tells of a series whether it has samples in the range */
 	struct shard_reader reader;
 	struct postings_select *choosing;
 	struct postings_labels labels_of;
-	roaring_bitmap_t *chosen; /* NULL: nothing is chosen, or (all) everything is */
+	roaring_bitmap_t *chosen; /* all: everything was, when it was made */
+	uint64_t chosen_bytes;
 	bool all;
 	struct pick pick;
 	struct fuzzy_scratch scratch;
@@ -103,8 +105,17 @@ static uint32_t tenant_of(const struct search *s)
 
 static bool wanted(struct search *s, const char *text, size_t len, double *score)
 {
-	return fuzzy_score(&s->fuzzy, &s->scratch, text, len, score) &&
+	return fuzzy_score_least(&s->fuzzy, &s->scratch, text, len, pick_least(&s->pick), score) &&
 	    pick_wants(&s->pick, text, len, *score);
+}
+
+/* The same on the loop, where work counts. */
+static bool wanted_here(struct search *s, const char *text, size_t len, double *score)
+{
+	s->scratch.work = WORK_VALUE;
+	bool yes = wanted(s, text, len, score);
+	s->units.work += (unsigned)s->scratch.work;
+	return yes;
 }
 
 static void put(struct search *s, const char *text, size_t len, double score)
@@ -134,9 +145,10 @@ static bool id_counts(struct search *s, uint32_t id)
 	return x && x->tenant == tenant_of(s) && has_samples(s, x);
 }
 
+/* What came behind the choice is not: it was not asked whether the matchers hold for it. */
 static bool is_chosen(const struct search *s, uint32_t id)
 {
-	return s->all || roaring_bitmap_contains(s->chosen, id);
+	return !s->matchers_count || roaring_bitmap_contains(s->chosen, id);
 }
 
 /* Few ids: at once. Many: those that are chosen become walk.ids, for value_go_on. */
@@ -147,7 +159,7 @@ static bool value_counts(struct search *s, const struct pair *x)
 	enum ids_kind kind = (enum ids_kind)x->kind;
 	if (kind == IDS_MANY) {
 		w->ids = ids_copy(&x->ids, kind);
-		if (!s->all)
+		if (s->matchers_count)
 			roaring_bitmap_and_inplace(w->ids, s->chosen);
 		s->units.work += 256;
 		w->in_value = true;
@@ -233,8 +245,7 @@ static void value_take(struct search *s, const struct pair *x)
 	uint32_t len;
 	double score;
 	const char *text = pair_value(x, &len);
-	s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, len);
-	if (!wanted(s, text, len, &score))
+	if (!wanted_here(s, text, len, &score))
 		return;
 	if (value_counts(s, x)) {
 		put(s, text, len, score);
@@ -279,8 +290,7 @@ static bool name_take(void *arg, const struct postings_name *n)
 {
 	struct search *s = arg;
 	double score;
-	s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, n->name_len);
-	if (!wanted(s, n->name, n->name_len, &score))
+	if (!wanted_here(s, n->name, n->name_len, &score))
 		return true;
 	buf_clear(&s->name);
 	buf_add(&s->name, n->name, n->name_len);
@@ -337,8 +347,7 @@ static void label_take(struct search *s, const struct series *x, const struct la
 	s->units.work += WORK_LABEL;
 	if (values && !bytes_equal(l->name, l->name_len, s->copy.label, s->copy.label_len))
 		return;
-	s->units.work += fuzzy_cost(&s->fuzzy, len);
-	if (!wanted(s, text, len, &score))
+	if (!wanted_here(s, text, len, &score))
 		return;
 	if (*counts < 0)
 		*counts = has_samples(s, x);
@@ -365,7 +374,8 @@ static bool series_step(struct search *s)
 			return true;
 		size_t n =
 		    postings_bitmap_from(s->chosen, (uint32_t)s->series_from, ids, IDS_AT_ONCE);
-		for (size_t i = 0; i < n; i++) {
+		size_t i = 0;
+		for (; i < n && s->units.work < UNITREAD_WORK; i++) {
 			if (i + SERIES_AHEAD < n)
 				__builtin_prefetch(head_by_id(h, ids[i + SERIES_AHEAD]));
 			const struct series *x =
@@ -376,7 +386,7 @@ static bool series_step(struct search *s)
 			if (x && x->tenant == tenant_of(s))
 				series_take(s, x);
 		}
-		s->series_from = n ? (uint64_t)ids[n - 1] + 1 : (uint64_t)UINT32_MAX + 1;
+		s->series_from = i ? (uint64_t)ids[i - 1] + 1 : (uint64_t)UINT32_MAX + 1;
 	}
 	return false;
 }
@@ -432,6 +442,8 @@ static enum catalog_want want_text(void *arg, const char *text, size_t len)
 {
 	struct search *s = arg;
 	double score;
+	if (epoch_now(&s->closed))
+		return CATALOG_ENOUGH;
 	if (!wanted(s, text, len, &score))
 		return pick_hopes(&s->pick, text, len, 1) ? CATALOG_PASS : CATALOG_ENOUGH;
 	s->name_score = score;
@@ -487,7 +499,7 @@ static enum source_state fail(struct search *s, enum err err, const struct errbu
 
 static void wake(struct search *s)
 {
-	if (s->closed)
+	if (epoch_now(&s->closed))
 		destroy(s);
 	else if (s->query->wake)
 		s->query->wake(s->query->wake_arg);
@@ -525,6 +537,16 @@ static enum source_state memory_over(struct search *s)
 
 /* ---- plain ---- */
 
+/* Its warnings are texts in the cursor. */
+static void plain_over(struct search *s)
+{
+	s->state = SEARCH_GIVES;
+	if (s->plain->warnings_count)
+		return;
+	s->plain->ops->close(s->plain);
+	s->plain = NULL;
+}
+
 static enum source_state plain_step(struct search *s)
 {
 	struct source_item item = { .tenant = 0 };
@@ -541,13 +563,12 @@ static enum source_state plain_step(struct search *s)
 		if (st == SOURCE_ERROR)
 			return fail(s, s->plain->err, &s->plain->eb);
 		if (st == SOURCE_END) {
-			s->state = SEARCH_GIVES;
+			plain_over(s);
 			return SOURCE_AGAIN;
 		}
 		if (st != SOURCE_READY)
 			return st;
-		s->units.work += WORK_VALUE + fuzzy_cost(&s->fuzzy, item.text_len);
-		if (wanted(s, item.text, item.text_len, &score))
+		if (wanted_here(s, item.text, item.text_len, &score))
 			put(s, item.text, item.text_len, score);
 	}
 	return SOURCE_AGAIN;
@@ -587,6 +608,7 @@ static enum source_state choose_step(struct search *s)
 	postings_select_end(s->choosing);
 	s->choosing = NULL;
 	s->base.est_series = roaring_bitmap_get_cardinality(s->chosen);
+	s->chosen_bytes = roaring_bitmap_size_in_bytes(s->chosen);
 	s->all = p && s->base.est_series >= postings_series(p);
 	s->state = SEARCH_BEGINS;
 	return SOURCE_AGAIN;
@@ -644,12 +666,24 @@ static enum source_state memory_step(struct search *s)
 	return more ? SOURCE_AGAIN : memory_over(s);
 }
 
+static void chosen_release(struct search *s)
+{
+	if (s->chosen)
+		roaring_bitmap_free(s->chosen);
+	s->chosen = NULL;
+	s->chosen_bytes = 0;
+}
+
+/* Cursors of other tenants may be open long after this one's end: nothing large stays then. */
 static enum source_state give(struct search *s, struct source_item *out)
 {
 	mem_free(s->given);
 	s->given = pick_pop(&s->pick);
-	if (!s->given)
+	if (!s->given) {
+		pick_release(&s->pick);
+		chosen_release(s);
 		return SOURCE_END;
+	}
 	out->text = s->given->text;
 	out->text_len = s->given->len;
 	return SOURCE_READY;
@@ -689,7 +723,8 @@ static void tell(struct search *s)
 			s->base.warnings[n++] = s->plain->warnings[i];
 	s->base.warnings_count = n;
 	if (s->state != SEARCH_LOOKS)
-		s->base.memory = pick_bytes(&s->pick) + (s->plain ? s->plain->memory : 0);
+		s->base.memory =
+		    pick_bytes(&s->pick) + s->chosen_bytes + (s->plain ? s->plain->memory : 0);
 }
 
 static enum source_state search_next(struct source_cursor *c, struct source_item *out)
@@ -712,8 +747,7 @@ static void destroy(struct search *s)
 		s->plain->ops->close(s->plain);
 	list_del(&s->reader.link);
 	postings_select_end(s->choosing);
-	if (s->chosen)
-		roaring_bitmap_free(s->chosen);
+	chosen_release(s);
 	value_over(&s->walk);
 	buf_release(&s->walk.text);
 	buf_release(&s->name);
@@ -731,7 +765,7 @@ static void search_close(struct source_cursor *c)
 {
 	struct search *s = CONTAINER_OF(c, struct search, base);
 	loop_check_here(s->shard->loop);
-	s->closed = true;
+	epoch_set(&s->closed, 1);
 	if (s->state != SEARCH_LOADS && s->state != SEARCH_LOOKS)
 		destroy(s);
 }

@@ -16,12 +16,15 @@
  * (1) A text of a series that has samples in the range from the opening to the end, and that is
  *     among the best, is given. Of series that are in files only, a range of two hours counts as
  *     a whole, as the catalog has it.
- * (2) A call of next() does some 100 us of work, counted (storage/read/unitread).
+ * (2) A call of next() does some 100 us of work, counted (storage/read/unitread), and at most one
+ *     text more. A worker stops when the cursor is closed.
+ * (3) A text is given only of series of which it was asked whether the matchers hold: none of those
+ *     that come behind the choice, but where there are no matchers.
  *
  * Cost: a value that does not fit 30-60 ns; a chosen series some 300 ns. The catalog: 0.1 us a
  * value, or 2 us a series.
  * Thread: the shard's loop; while the worker has the pick nobody else touches it.
- * Memory: the pick; the chosen ids; in cursor->memory.
+ * Memory: the pick; the chosen ids; in cursor->memory; let go at the end, whenever it is closed.
  */
 #ifndef STORAGE_READ_SEARCHREAD_H
 #define STORAGE_READ_SEARCHREAD_H

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/hash.h"
 #include "tests/lib/tap.h"
@@ -88,28 +89,117 @@ static void prefixes_tell(void)
 	    ones, only);
 }
 
-/* Short texts go another way than long ones. */
-static void short_as_long(void)
+/* The score by the book: each character looks for the first of its kind within reach. */
+static double plain_alike(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
 {
-	unsigned wrong = 0, some = 0;
-	uint64_t state = 7;
-	for (unsigned n = 0; n < 20000; n++) {
-		char a[80], b[80];
-		size_t a_len = 1 + hash_mix64(++state) % 64, b_len = 1 + hash_mix64(++state) % 64;
-		for (size_t i = 0; i < a_len; i++)
-			a[i] = (char)('a' + hash_mix64(++state) % (1 + n % 26));
-		for (size_t i = 0; i < b_len; i++)
-			b[i] = (char)('a' + hash_mix64(++state) % (1 + n % 26));
-		uint8_t marks[160] = { 0 };
-		bool swap = a_len > b_len;
-		double quick = swap ? jaro_short(b, b_len, a, a_len) : jaro_short(a, a_len, b, b_len);
-		double slow = swap ? jaro_bytes(b, b_len, a, a_len, marks)
-		                   : jaro_bytes(a, a_len, b, b_len, marks);
-		wrong += memcmp(&quick, &slow, sizeof(quick)) != 0;
-		some += quick > 0;
+	uint8_t in_a[600] = { 0 }, in_b[600] = { 0 };
+	size_t reach = b_len / 2 > 1 ? b_len / 2 - 1 : 0, k = 0;
+	unsigned same = 0, matches = 0, moved = 0;
+	for (size_t i = 0; i < a_len; i++) {
+		for (size_t j = i > reach ? i - reach : 0; j < b_len && j <= i + reach; j++) {
+			if (in_b[j] || a[i] != b[j])
+				continue;
+			in_a[i] = in_b[j] = 1;
+			matches++;
+			break;
+		}
 	}
-	tap_ok(!wrong && some > 10000,
-	    "%u of 20000 short texts score otherwise than by the plain way", wrong);
+	for (size_t i = 0; i < a_len; i++) {
+		if (!in_a[i])
+			continue;
+		while (!in_b[k])
+			k++;
+		moved += a[i] != b[k++];
+	}
+	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
+		same++;
+	return matches ? jaro_winkler(matches, moved, same, a_len, b_len) : 0;
+}
+
+static size_t text_make(char *to, size_t len, unsigned kinds, bool odd, uint64_t *state)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++) {
+		unsigned kind = (unsigned)(hash_mix64(++*state) % kinds);
+		if (odd && kind % 3 == 0)
+			n += rune_encode(0x400 + 77 * kind, to + n);
+		else
+			to[n++] = (char)('a' + kind);
+	}
+	return n;
+}
+
+/* Short texts, long ones, and those that are not ASCII go ways of their own. */
+static void alike_by_the_book(void)
+{
+	unsigned wrong = 0, some = 0, refused = 0;
+	uint64_t state = 7;
+	struct buf a, b;
+	buf_init(&a);
+	buf_init(&b);
+	for (unsigned n = 0; n < 30000; n++) {
+		char term[1200], text[1200];
+		unsigned kinds = 1 + n % 26;
+		size_t most = n % 5 ? 64 : 250;
+		size_t term_len = text_make(
+		           term, 1 + hash_mix64(++state) % (most / 2), kinds, n % 7 == 0, &state),
+		       len = text_make(
+		           text, 1 + hash_mix64(++state) % most, kinds, n % 3 == 0, &state);
+		struct fuzzy f;
+		fuzzy_init(&f, FUZZY_JARO_WINKLER, 0.01, false);
+		if (!fuzzy_add(&f, &arena, term, term_len))
+			continue;
+		size_t a_len = runes_of(term, term_len, &a), b_len = runes_of(text, len, &b);
+		const uint32_t *x = (void *)a.data, *y = (void *)b.data;
+		double plain = a_len > b_len ? plain_alike(y, b_len, x, a_len)
+		                             : plain_alike(x, a_len, y, b_len),
+		       least = (double)(hash_mix64(++state) % 100) / 100;
+		double score = alike(&f.terms[0], &scratch, text, len, 0),
+		       above = alike(&f.terms[0], &scratch, text, len, least);
+		wrong += memcmp(&score, &plain, sizeof(score)) != 0;
+		wrong += above != plain && (above != 0 || plain >= least);
+		refused += above != plain;
+		some += plain > 0;
+	}
+	buf_release(&a);
+	buf_release(&b);
+	tap_ok(!wrong && some > 10000 && refused > 1000,
+	    "%u of 30000 texts score otherwise than by the book; %u were of no use", wrong, refused);
+}
+
+/* A turn of a loop looks at one text at least: none may take long, whatever it is made of. */
+static void none_takes_long(void)
+{
+	static char text[16384], term[FUZZY_TERM_MAX];
+	static const char *const units[] = { "a", "ab", "a_b-", "\xc3\xa4", "\xc3\xa4_" };
+	uint64_t most = 0;
+	double score = 0, seconds = 0;
+	for (unsigned kind = 0; kind < 2 * COUNT_OF(units); kind++) {
+		const char *unit = units[kind / 2];
+		size_t unit_len = strlen(unit);
+		struct fuzzy f;
+		fuzzy_init(&f, kind % 2 ? FUZZY_SUBSEQUENCE : FUZZY_JARO_WINKLER, 0.01, false);
+		for (unsigned i = 0; i < FUZZY_TERMS_MAX; i++) {
+			for (size_t k = 0; k < sizeof(term); k++)
+				term[k] = unit[k % unit_len];
+			term[sizeof(term) - 1 - i] = 'z';
+			if (!fuzzy_add(&f, &arena, term, sizeof(term) - i))
+				exit(99);
+		}
+		for (size_t k = 0; k < sizeof(text); k++)
+			text[k] = unit[(k + (unit_len > 2)) % unit_len];
+		memset(text + sizeof(text) - 4, 'z', 4);
+		text[0] = '-';
+		scratch.work = 0;
+		clock_t begin = clock();
+		(void)fuzzy_score(&f, &scratch, text, sizeof(text), &score);
+		double took = (double)(clock() - begin) / CLOCKS_PER_SEC;
+		seconds = took > seconds ? took : seconds;
+		most = scratch.work > most ? scratch.work : most;
+	}
+	tap_ok(seconds < 0.05 && most < 2000000,
+	    "a text of %zu bytes and 32 terms of 256 took at most %.1f ms, %llu units",
+	    sizeof(text), seconds * 1000, (unsigned long long)most);
 }
 
 static void limits(void)
@@ -126,10 +216,11 @@ static void limits(void)
 	        fuzzy_add(&f, &arena, term, sizeof(term) - 1),
 	    "a term of %u bytes is the longest", FUZZY_TERM_MAX);
 	unsigned n = 1;
-	while (fuzzy_add(&f, &arena, "ab", 2))
+	while (fuzzy_add(&f, &arena, term, 2 + n))
 		n++;
+	tap_ok(fuzzy_add(&f, &arena, term, 4) && f.count == n, "one that is there is no other one");
 	tap_ok(n == FUZZY_TERMS_MAX, "there are at most %u terms, here %u", FUZZY_TERMS_MAX, n);
-	tap_ok(fuzzy_score(&f, &scratch, "a_b", 3, &score) && score < 1 && score > 0,
+	tap_ok(fuzzy_score(&f, &scratch, "x_xx", 4, &score) && score < 1 && score > 0,
 	    "one of many terms is enough");
 }
 
@@ -139,7 +230,8 @@ int main(void)
 	fuzzy_scratch_init(&scratch);
 	told_by_prometheus();
 	prefixes_tell();
-	short_as_long();
+	alike_by_the_book();
+	none_takes_long();
 	limits();
 	fuzzy_scratch_release(&scratch);
 	arena_release(&arena);

@@ -416,6 +416,122 @@ static void deleted(const char *name, const char *value, unsigned from, unsigned
 	matcher_release(&m);
 }
 
+/* ---- what comes while it looks, and what is left of it at its end ---- */
+
+#define LATE 60u
+
+struct comer {
+	struct source_query q;
+	struct source_cursor *c;
+	struct source *source;
+	unsigned shard;
+	size_t given;
+	uint64_t most, left; /* memory told */
+	bool failed, over;
+};
+
+/* The first call chooses series. */
+static void late_begin(void *arg)
+{
+	struct comer *l = arg;
+	struct source_item item = { .tenant = 0 };
+	l->failed = l->source->ops->open(l->source, l->shard, &l->q, &l->c) != ERR_OK ||
+	    l->c->ops->next(l->c, &item) != SOURCE_AGAIN;
+}
+
+static void late_go_on(void *arg)
+{
+	struct comer *l = arg;
+	struct source_item item = { .tenant = 0 };
+	enum source_state st = SOURCE_AGAIN;
+	while (st == SOURCE_AGAIN || st == SOURCE_READY) {
+		st = l->c->ops->next(l->c, &item);
+		l->given += st == SOURCE_READY;
+		l->most = l->c->memory > l->most ? l->c->memory : l->most;
+	}
+	l->over = st != SOURCE_WAIT;
+	l->failed |= st == SOURCE_ERROR;
+	l->left = l->c->memory;
+}
+
+static bool is_over(void *arg)
+{
+	struct comer *l = arg;
+	if (!l->over)
+		late_go_on(l);
+	return l->over;
+}
+
+static void late_end(void *arg)
+{
+	struct comer *l = arg;
+	if (l->c)
+		l->c->ops->close(l->c);
+}
+
+static void late_write(void)
+{
+	struct storetest_row rows[LATE];
+	for (unsigned i = 0; i < LATE; i++) {
+		char value[32];
+		snprintf(value, sizeof(value), "late-%u", i);
+		rows[i] = (struct storetest_row){ .labels = label_make(&arena, LABEL_NAME, "late",
+			                              "late", value, NULL),
+			.t_ms = T0 + (int64_t)range_now * SAMPLE_RANGE_MS + 50 * MINUTE,
+			.v = i };
+	}
+	struct storetest_verdict v = storetest_write(&st, 0, rows, LATE);
+	all_well &= !v.err && !v.refused;
+}
+
+/* The matcher holds for all there are, not for those that come then. */
+static void meanwhile(void)
+{
+	struct asked a = { 0 };
+	struct comer each[3];
+	size_t given = 0;
+	uint64_t most = 0, left = 0;
+	bool well = true;
+	write_some(1, 0);
+	fuzzy_init(&a.fuzzy, FUZZY_SUBSEQUENCE, 0, false);
+	a.find = (struct source_find){ .fuzzy = &a.fuzzy, .max = 10000 };
+	matcher_make(&a, MATCHER_EQ, "late", "");
+	for (unsigned round = 0; round < 2; round++) {
+		const char *label = round ? "pod" : "late";
+		for (unsigned i = 0; i < 3; i++) {
+			each[i] = (struct comer){ .source = store_source(st.store), .shard = i };
+			each[i].q = (struct source_query){ .what = SOURCE_LABEL_VALUES,
+				.label = label,
+				.label_len = strlen(label),
+				.tenants = &st.tenant,
+				.tenants_count = 1,
+				.t_min_ms = T0,
+				.t_max_ms = T0 + (int64_t)(range_now + 1) * SAMPLE_RANGE_MS,
+				.matchers = a.ms,
+				.matchers_count = 1,
+				.find = &a.find };
+			testteam_run(&st.tt, i % 2, late_begin, &each[i]);
+		}
+		if (!round)
+			late_write();
+		for (unsigned i = 0; i < 3; i++) {
+			well &= !each[i].failed &&
+			    testteam_wait(&st.tt, i % 2, is_over, &each[i], TESTTEAM_LONG_MS);
+			well &= !each[i].failed;
+			testteam_run(&st.tt, i % 2, late_end, &each[i]);
+			given += round ? 0 : each[i].given;
+			most += each[i].most;
+			left += each[i].left;
+		}
+	}
+	matcher_release(&a.ms[0]);
+	tap_ok(well && all_well && !given,
+	    "%zu values are of series that came while it looked, of which the matcher does not hold",
+	    given);
+	tap_ok(most > 50000 && left < 1000, "of %llu bytes %llu are held behind its end",
+	    (unsigned long long)most, (unsigned long long)left);
+}
+
 int main(void)
 {
 	char *dir = testlib_tmpdir("searchread");
@@ -464,6 +580,7 @@ int main(void)
 	searches("parts of series are gone");
 	all_well &= !storetest_clean(&st);
 	searches("files are clean of them");
+	meanwhile();
 	storetest_close(&st);
 	arena_release(&arena);
 	testlib_rmtree(dir);
