@@ -6,11 +6,15 @@
 #include "core/base/num.h"
 #include "core/base/wire.h"
 
-#define MAGIC       "KYMOCAR2"
-#define MAGIC_FIRST "KYMOCAR1" /* hourly, hashes instead of names */
-#define MAGIC_LEN   8u
-#define NAME_MAX_   (sizeof(((struct store_top *)0)->name) - 1)
-#define NONE        UINT32_MAX
+#define MAGIC      "KYMOCAR2"
+#define MAGIC_LEN  8u
+#define MAGIC_KIND 7u /* bytes of it that all formats have: 1 was hourly, hashes for names */
+/* Of a tenant while an image is read, before it is made to fit. */
+#define READ_BYTES (2 * CARDHIST_TENANT_BYTES)
+/* A name is so many bytes at least (names_grow). */
+#define NAMES_MOST (READ_BYTES / (sizeof(struct hname) + sizeof(uint32_t)))
+#define NAME_MAX_  (sizeof(((struct store_top *)0)->name) - 1)
+#define NONE       UINT32_MAX
 
 struct hname {
 	char *text; /* NULL: free */
@@ -296,17 +300,26 @@ static struct past *past_make(struct cardhist *h, uint32_t tenant)
 	return p;
 }
 
+/* Who was counted longest ago, of these who holds most; but p, who is new, or not read yet. */
+static uint32_t past_least(const struct cardhist *h, const struct past *p)
+{
+	uint32_t least = NONE;
+	for (uint32_t i = 0; i < h->count; i++) {
+		const struct past *x = h->pasts[i], *l = least == NONE ? NULL : h->pasts[least];
+		if (x == p || !x->count)
+			continue;
+		int64_t x_ms = x->moments[x->count - 1].t_ms;
+		int64_t l_ms = l ? l->moments[l->count - 1].t_ms : INT64_MAX;
+		if (!l || x_ms < l_ms || (x_ms == l_ms && x->bytes > l->bytes))
+			least = i;
+	}
+	return least;
+}
+
 static struct past *past_add(struct cardhist *h, uint32_t tenant)
 {
-	if (h->count == CARDHIST_TENANTS) {
-		uint32_t oldest = 0;
-		for (uint32_t i = 1; i < h->count; i++) {
-			const struct past *p = h->pasts[i], *o = h->pasts[oldest];
-			if (p->moments[p->count - 1].t_ms < o->moments[o->count - 1].t_ms)
-				oldest = i;
-		}
-		past_go(h, oldest);
-	}
+	if (h->count == CARDHIST_TENANTS)
+		past_go(h, past_least(h, NULL));
 	struct past *p = past_make(h, tenant);
 	h->pasts = mem_array(h->pasts, h->count + 1, sizeof(struct past *));
 	h->pasts[h->count++] = p;
@@ -339,7 +352,7 @@ static void slim(struct cardhist *h, struct past *p)
 	buf_release(&image);
 }
 
-/* The last moment of each stays. */
+/* The last moment of each stays while that is enough. */
 static void fit(struct cardhist *h, struct past *p)
 {
 	slim(h, p);
@@ -352,10 +365,15 @@ static void fit(struct cardhist *h, struct past *p)
 		for (uint32_t i = 0; i < h->count; i++)
 			if (h->pasts[i]->count > 1 && (!most || h->pasts[i]->bytes > most->bytes))
 				most = h->pasts[i];
-		if (!most)
+		if (most) {
+			thin(h, most);
+			slim(h, most);
+			continue;
+		}
+		uint32_t least = past_least(h, p);
+		if (least == NONE)
 			return;
-		thin(h, most);
-		slim(h, most);
+		past_go(h, least);
 	}
 }
 
@@ -437,10 +455,13 @@ void cardhist_expire(struct cardhist *h, int64_t t_ms)
 	}
 }
 
-bool cardhist_lives(const struct cardhist *h, uint32_t tenant)
+uint32_t cardhist_lives(const struct cardhist *h, uint32_t tenants[CARDHIST_TENANTS])
 {
-	const struct past *p = past_of(h, tenant);
-	return p && p->moments[p->count - 1].series;
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < h->count; i++)
+		if (h->pasts[i]->moments[h->pasts[i]->count - 1].series)
+			tenants[n++] = h->pasts[i]->tenant;
+	return n;
 }
 
 size_t cardhist_bytes(const struct cardhist *h)
@@ -672,19 +693,21 @@ static bool moment_read(struct decoder *d, struct wire_reader *r)
 			good = false;
 		}
 	}
-	return good && !r->bad && m->since_ms <= m->t_ms && (!before || before->t_ms < m->t_ms);
+	return good && !r->bad && m->since_ms <= m->t_ms && (!before || before->t_ms < m->t_ms) &&
+	    p->bytes <= READ_BYTES;
 }
 
 static bool names_read(struct decoder *d, struct wire_reader *r)
 {
 	d->names_count = wire_varint(r);
-	if (r->bad || d->names_count > wire_left(r))
+	if (r->bad || d->names_count > wire_left(r) || d->names_count > NAMES_MOST)
 		return false;
 	d->names = mem_array(NULL, d->names_count + 1, sizeof(*d->names));
 	for (uint64_t i = 0; i < d->names_count; i++) {
 		size_t len;
 		const uint8_t *text = wire_lenbytes(r, &len);
-		if (r->bad || len > NAME_MAX_ || (len && memchr(text, 0, len)))
+		if (r->bad || len > NAME_MAX_ || (len && memchr(text, 0, len)) ||
+		    d->p->bytes > READ_BYTES)
 			return false;
 		d->names[i] = name_take(d->h, d->p, len ? (const char *)text : "", (uint32_t)len);
 	}
@@ -728,7 +751,8 @@ static bool past_read(struct cardhist *h, struct wire_reader *r)
 enum err cardhist_decode(struct cardhist *h, const uint8_t *data, size_t len)
 {
 	CHECK(!h->count);
-	if (len >= MAGIC_LEN && !memcmp(data, MAGIC_FIRST, MAGIC_LEN))
+	if (len >= MAGIC_LEN && !memcmp(data, MAGIC, MAGIC_KIND) && data[MAGIC_KIND] >= '1' &&
+	    data[MAGIC_KIND] <= '9' && data[MAGIC_KIND] != MAGIC[MAGIC_KIND])
 		return ERR_UNSUPPORTED;
 	if (len < MAGIC_LEN + 8 || memcmp(data, MAGIC, MAGIC_LEN) ||
 	    wire_load32(data + len - 4) != crc32c(0, data, len - 4))

@@ -12,7 +12,8 @@
  *     sums stay, and what nobody counted (the process was not there) is in no moment.
  * (4) A tenant holds CARDHIST_TENANT_BYTES at most, all together what they were given. Who holds
  *     more (of all: the largest) loses moments between its first and its last, those that leave the
- *     smallest gap: so a long history gets coarser, evenly, and stays as long as it is.
+ *     smallest gap: so a long history gets coarser, evenly, and stays as long as it is. Where all
+ *     have one moment and that is too much, tenants go that were counted longest ago.
  * Names stand once per tenant; a list that is that of the moment before is shared. A quiet moment
  * is 100 bytes, one in which all lists change some 900, and what new names take.
  *
@@ -36,6 +37,8 @@
 #define CARDHIST_MOMENTS      400u
 #define CARDHIST_TENANTS      1024u
 #define CARDHIST_TENANT_BYTES (1u << 20)
+/* Values of a label: more may be an estimate, within 2 % (storage/stats.c). */
+#define CARDHIST_EXACT 8192u
 
 struct cardhist;
 struct cardhist *cardhist_create(size_t bytes_max);
@@ -54,8 +57,11 @@ struct cardhist_new {
 void cardhist_add(struct cardhist *h, const struct cardhist_new *n);
 /* Moments before t_ms go, of all tenants. */
 void cardhist_expire(struct cardhist *h, int64_t t_ms);
-/* Had the tenant series at its last moment? Then it gets another one when it has none any more. */
-bool cardhist_lives(const struct cardhist *h, uint32_t tenant);
+/*
+ * Tenants that had series at their last moment, in no order; returns how many: they get another
+ * moment when they have none any more.
+ */
+uint32_t cardhist_lives(const struct cardhist *h, uint32_t tenants[CARDHIST_TENANTS]);
 size_t cardhist_bytes(const struct cardhist *h);
 size_t cardhist_moments(const struct cardhist *h);
 
@@ -71,7 +77,7 @@ bool cardhist_near(
     const struct cardhist *h, uint32_t tenant, int64_t t_ms, int64_t off_ms, int64_t *found_ms);
 
 void cardhist_encode(const struct cardhist *h, struct buf *to);
-/* Into an empty one. ERR_UNSUPPORTED: of a former format; ERR_DAMAGED. It is empty then, too. */
+/* Into an empty one. ERR_UNSUPPORTED: of another format; ERR_DAMAGED. It is empty then, too. */
 MUST_CHECK enum err cardhist_decode(struct cardhist *h, const uint8_t *data, size_t len);
 
 #endif

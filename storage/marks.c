@@ -89,7 +89,7 @@ void marks_load(struct marks *m)
 	mem_free(data);
 	if (e)
 		LOG_WARN("cardinality_marks_lost", "file=%s err=\"%s\" then=\"begun anew\"", NAME,
-		    e == ERR_UNSUPPORTED ? "of a former format" : err_why(e));
+		    e == ERR_UNSUPPORTED ? "of another format" : err_why(e));
 }
 
 static void save_run(struct work_task *t)
@@ -179,13 +179,17 @@ static int by_series(const void *x, const void *y)
 /* Those with most series; and who had some, and has none now, is told so once. */
 static void tenants_choose(struct marks *m)
 {
-	uint32_t all = store_tenants(m->st), n = 0;
-	struct member *list = mem_array(NULL, (size_t)all + 1, sizeof(*list));
+	uint32_t all = store_tenants(m->st), n = 0, lived[CARDHIST_TENANTS];
+	uint32_t lived_count = cardhist_lives(m->history, lived);
+	struct member *list = mem_array(NULL, (size_t)all + lived_count + 1, sizeof(*list));
 	for (uint32_t i = 0; i < all; i++) {
 		uint64_t series = store_tenant_series(m->st, i);
-		if (series || cardhist_lives(m->history, i))
+		if (series)
 			list[n++] = (struct member){ .tenant = i, .series = series };
 	}
+	for (uint32_t i = 0; i < lived_count; i++)
+		if (lived[i] < all && !store_tenant_series(m->st, lived[i]))
+			list[n++] = (struct member){ .tenant = lived[i] };
 	if (n > MARKS_TENANTS)
 		qsort(list, n, sizeof(*list), by_series);
 	m->count = n < MARKS_TENANTS ? n : MARKS_TENANTS;

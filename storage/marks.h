@@ -6,7 +6,7 @@
  * loops (store_stats); then a worker writes the history to the file CARDINALITY, which is replaced.
  * A round takes MARKS_SHARE th of the time at most: with so many series that one takes longer, the
  * next comes later, an hour at most, and moments are farther apart. MARKS_KEPT_MS they are kept.
- * A file that is damaged or of a former format is told in the log and begun anew; nothing else
+ * A file that is damaged or of another format is told in the log and begun anew; nothing else
  * depends on it. What a crash loses is what came after the last file: a moment.
  *
  * Clocks: a round is due when so long has passed by either clock, so a machine that slept has one

@@ -2,6 +2,7 @@
  * The history of cardinality (storage/cardhist.h): random histories, with clocks that go back,
  * against a plain list; its image, whole and damaged; what it holds at most.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +272,29 @@ static void add_names(struct cardhist *h, uint32_t tenant, unsigned i)
 	cardhist_add(h, &n);
 }
 
+/* So many tenants that a moment of each is too much. */
+static void too_many(void)
+{
+	struct cardhist *h = cardhist_create(2u << 20);
+	static uint32_t tenants[CARDHIST_TENANTS];
+	size_t most = 0;
+	for (uint32_t tenant = 0; tenant < 400; tenant++) {
+		add_names(h, tenant, 1 + tenant / 100);
+		most = cardhist_bytes(h) > most ? cardhist_bytes(h) : most;
+	}
+	uint32_t left = cardhist_lives(h, tenants);
+	bool has_last = false;
+	uint32_t old = 0;
+	for (uint32_t i = 0; i < left; i++) {
+		has_last |= tenants[i] == 399;
+		old += tenants[i] < 300;
+	}
+	tap_ok(most <= 2u << 20, "all together hold what they may: %zu", most);
+	tap_ok(left - old == 100 && has_last && old < 50,
+	    "of tenants those counted last are left: %" PRIu32 ", %" PRIu32 " older", left, old);
+	cardhist_free(h);
+}
+
 static void bounds(void)
 {
 	struct cardhist *h = cardhist_create(3u << 20);
@@ -359,8 +383,9 @@ static void damage(void)
 			buf_release(&x);
 		}
 	tap_ok(sane, "nor does other nonsense leave anything behind");
-	tap_ok(cardhist_decode(other, (const uint8_t *)"KYMOCAR1________", 16) == ERR_UNSUPPORTED,
-	    "the former format has an error of its own");
+	tap_ok(cardhist_decode(other, (const uint8_t *)"KYMOCAR1________", 16) == ERR_UNSUPPORTED &&
+	        cardhist_decode(other, (const uint8_t *)"KYMOCAR3________", 16) == ERR_UNSUPPORTED,
+	    "a former and a later format have an error of their own");
 	tap_ok(!cardhist_decode(other, b.data, b.len) && cardhist_moments(other) == 4,
 	    "the image itself is fine");
 	cardhist_free(other);
@@ -373,6 +398,7 @@ int main(void)
 	random_histories();
 	pieces();
 	bounds();
+	too_many();
 	damage();
 	return tap_done();
 }
