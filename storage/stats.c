@@ -4,11 +4,14 @@
  * A label that has more values in a shard than BIG (BIG_LISTS where only lists are wanted) gets a
  * sketch of them instead, and only its BEST pairs of that shard go to the table: series are spread
  * over shards by hash, so what is large in all is among the largest of each.
- * Beyond PAIRS_MAX pairs a loop those not seen before are only counted.
+ * Beyond PAIRS_MAX pairs a loop those not seen before go to the sketch of their name alone.
+ * A walk over values may tell one twice where series come meanwhile: it counts once a shard.
  */
 #include "core/base/num.h"
+#include "core/base/rune.h"
 #include "core/base/sketch.h"
 #include "core/rt/job.h"
+#include "storage/cardhist.h"
 #include "storage/meta/postings.h"
 #include "storage/store.h"
 #include "storage/store_priv.h"
@@ -16,14 +19,16 @@
 
 #define PAIRS_MAX   1000000u
 #define BIG         (PAIRS_MAX / 16)
-#define BIG_LISTS   8192u
+#define BIG_LISTS   CARDHIST_EXACT
 #define BEST        256u
 #define STEP_SERIES 256u
 #define STEP_NAMES  64u
 #define STEP_VALUES 256u
 #define STEP_BYTES  (64u << 10) /* of texts */
-#define INDEX_PARTS 256u        /* so that one part grows within a slice */
-#define INDEX_FIRST 16u         /* slots of a part to begin with, in the arena */
+#define SHOWN_MAX   (sizeof(((struct store_top *)0)->name) - 1)
+#define NO_SHARD    UINT16_MAX
+#define INDEX_PARTS 256u /* so that one part grows within a slice */
+#define INDEX_FIRST 16u  /* slots of a part to begin with, in the arena */
 
 struct index { /* hash -> place in an array; a place is found by who knows the array */
 	struct index_part {
@@ -34,8 +39,9 @@ struct index { /* hash -> place in an array; a place is found by who knows the a
 struct pair {
 	uint64_t hash; /* of name and value */
 	uint64_t series;
-	const char *value;
-	uint32_t value_len, name; /* index of names */
+	const char *value;         /* cut to what a list shows */
+	uint32_t name;             /* index of names */
+	uint16_t value_len, shard; /* the last one that told it */
 };
 struct name {
 	uint64_t hash;
@@ -45,9 +51,9 @@ struct name {
 	struct sketch *sketch; /* of its pairs' hashes, once it had too many; NULL */
 };
 struct best { /* a pair of a label that has too many; a heap, the least first */
-	uint64_t series;
-	const char *value;
-	uint32_t value_len;
+	uint64_t hash, series;
+	const char *value; /* cut */
+	size_t value_len;
 };
 enum count_at {
 	COUNT_NEXT,   /* before the next shard */
@@ -68,7 +74,6 @@ struct count { /* what one loop found */
 	struct name *names;
 	uint32_t names_count, names_cap;
 	struct index pairs_index, names_index;
-	uint64_t more; /* pairs that found no room */
 	uint64_t series, made, chunks;
 	int64_t t_min_ms, t_max_ms;
 	struct job job;
@@ -200,27 +205,33 @@ static struct pair *pair_find(struct count *c, uint64_t hash)
 	return NULL;
 }
 
-static void pair_add(struct count *c, uint32_t name, const char *value, size_t len, uint64_t series)
+/* A hash is enough: figures, not identities. value: whole, or cut. NO_SHARD: of a loop's shards. */
+static void pair_add(struct count *c, uint32_t name, uint64_t hash, const char *value, size_t len,
+    uint64_t series, uint16_t shard)
 {
-	/* A hash is enough: figures, not identities. */
-	uint64_t hash = hash64(value, len, c->names[name].hash);
 	struct pair *p = pair_find(c, hash);
 	if (p) {
-		p->series += series;
+		p->series += p->shard == shard && shard != NO_SHARD ? 0 : series;
+		p->shard = shard;
 		return;
 	}
 	if (c->pairs_count >= PAIRS_MAX) {
-		c->more++;
+		struct name *n = &c->names[name];
+		if (!n->sketch)
+			n->sketch = mem_zalloc(sizeof(*n->sketch));
+		sketch_add(n->sketch, hash);
 		return;
 	}
 	if (c->pairs_count == c->pairs_cap) {
 		c->pairs_cap = c->pairs_cap ? c->pairs_cap * 2 : 1024;
 		c->pairs = mem_array(c->pairs, c->pairs_cap, sizeof *c->pairs);
 	}
+	len = rune_cut(value, len, SHOWN_MAX);
 	c->pairs[c->pairs_count] = (struct pair){ .hash = hash,
 		.series = series,
 		.value = arena_strndup(&c->texts, value, len),
-		.value_len = (uint32_t)len,
+		.value_len = (uint16_t)len,
+		.shard = shard,
 		.name = name };
 	index_add(&c->pairs_index, hash, c->pairs_count++, pair_hash, c);
 }
@@ -243,12 +254,14 @@ static void best_sift(struct best *heap, uint32_t count)
 	}
 }
 
-static void best_add(struct count *c, const struct postings_value *v)
+static void best_add(struct count *c, const struct postings_value *v, uint64_t hash)
 {
-	struct best b = { .series = v->series, .value_len = (uint32_t)v->value_len };
+	struct best b = { .hash = hash,
+		.series = v->series,
+		.value_len = rune_cut(v->value, v->value_len, SHOWN_MAX) };
 	if (c->best_count == BEST && c->best[0].series >= b.series)
 		return;
-	b.value = arena_strndup(&c->texts, v->value, v->value_len);
+	b.value = arena_strndup(&c->texts, v->value, b.value_len);
 	if (c->best_count == BEST) {
 		c->best[0] = b;
 		best_sift(c->best, BEST);
@@ -264,8 +277,11 @@ static void best_add(struct count *c, const struct postings_value *v)
 
 static void best_out(struct count *c)
 {
-	for (uint32_t i = 0; i < c->best_count; i++)
-		pair_add(c, c->name, c->best[i].value, c->best[i].value_len, c->best[i].series);
+	for (uint32_t i = 0; i < c->best_count; i++) {
+		const struct best *b = &c->best[i];
+		pair_add(
+		    c, c->name, b->hash, b->value, b->value_len, b->series, (uint16_t)c->in->index);
+	}
 	c->best_count = 0;
 }
 
@@ -281,11 +297,12 @@ static bool on_value(void *arg, const struct postings_value *v)
 {
 	struct count *c = arg;
 	struct name *n = &c->names[c->name];
+	uint64_t hash = hash64(v->value, v->value_len, n->hash);
 	if (c->here_big[c->here_at]) {
-		sketch_add(n->sketch, hash64(v->value, v->value_len, n->hash));
-		best_add(c, v);
+		sketch_add(n->sketch, hash);
+		best_add(c, v, hash);
 	} else {
-		pair_add(c, c->name, v->value, v->value_len, v->series);
+		pair_add(c, c->name, hash, v->value, v->value_len, v->series, (uint16_t)c->in->index);
 	}
 	return step_goes_on(c, v->value_len);
 }
@@ -468,7 +485,6 @@ static void merge(struct count *to, const struct count *c)
 	to->series += c->series;
 	to->made += c->made;
 	to->chunks += c->chunks;
-	to->more += c->more;
 	bounds_add(to, c->t_min_ms, c->t_max_ms);
 	uint32_t *names = mem_array(NULL, c->names_count + 1, sizeof *names);
 	for (uint32_t i = 0; i < c->names_count; i++) {
@@ -482,7 +498,7 @@ static void merge(struct count *to, const struct count *c)
 	}
 	for (uint32_t i = 0; i < c->pairs_count; i++) {
 		const struct pair *p = &c->pairs[i];
-		pair_add(to, names[p->name], p->value, p->value_len, p->series);
+		pair_add(to, names[p->name], p->hash, p->value, p->value_len, p->series, NO_SHARD);
 	}
 	mem_free(names);
 }
@@ -494,11 +510,11 @@ static void top_add(struct store_top *top, unsigned *count, unsigned max, uint64
 	if (*count == max && top[max - 1].value > value)
 		return;
 	struct store_top t = { .value = value };
-	size_t room = sizeof t.name - 1, n = a_len < room ? a_len : room;
+	size_t room = SHOWN_MAX, n = rune_cut(a, a_len, room);
 	memcpy(t.name, a, n);
 	if (b && n < room) {
 		t.name[n++] = '=';
-		size_t m = b_len < room - n ? b_len : room - n;
+		size_t m = rune_cut(b, b_len, room - n);
 		memcpy(t.name + n, b, m);
 	}
 	unsigned at = *count;
@@ -544,7 +560,6 @@ static void report(struct count *c, struct store_stats_req *r)
 	s->series = c->series;
 	s->made = c->made;
 	s->chunks = c->chunks;
-	s->label_pairs = c->more;
 	s->t_min_ms = c->t_min_ms;
 	s->t_max_ms = c->t_max_ms;
 	report_pairs(c, s, r->top);
