@@ -7,6 +7,7 @@
 #include "storage/append/gossip.h"
 #include "storage/append/recount.h"
 #include "storage/back/quota.h"
+#include "storage/cardnow.h"
 #include "storage/figures.h"
 #include "storage/marks.h"
 #include "storage/meta/postings.h"
@@ -388,6 +389,7 @@ static void store_release(struct store *st)
 	alarm_free(st->alarm);
 	figures_free(st->figures);
 	marks_free(st->marks);
+	cardnow_free(st->cardnow);
 	quota_free(st->quota);
 	snapshots_free(st->snapshots);
 	mem_free(st->shards);
@@ -425,6 +427,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->clock = clockwatch_create(now);
 	st->figures = figures_create(st);
 	st->marks = marks_create(st);
+	st->cardnow = cardnow_create(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	CHECK(st->loops <= SHARE_LOOPS_MAX);

@@ -56,6 +56,7 @@ struct store {
 	struct snapshots *snapshots;
 	struct catalogs catalogs;
 	struct space space;
+	struct cardnow *cardnow;
 };
 
 static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)

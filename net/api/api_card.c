@@ -15,6 +15,7 @@
 #include "net/api/scan.h"
 #include "proto/promjson.h"
 #include "storage/append/alarm.h"
+#include "storage/cardnow.h"
 #include "storage/marks.h"
 
 #define PIECE_BYTES (32u << 10)
@@ -65,6 +66,8 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
 		bool day_known = marks_value(o->card.day, kind, t[i].name, &day);
 		text_field(b, i ? ",{\"name\":" : "{\"name\":", t[i].name);
 		buf_printf(b, ",\"%s\":%" PRIu64, unit, t[i].value);
+		if (kind == STORE_CARD_LABEL && t[i].value > CARDHIST_EXACT)
+			buf_add_str(b, ",\"about\":true");
 		known_field(b, ",\"hourAgo\":", hour_known, hour);
 		known_field(b, ",\"dayAgo\":", day_known, day);
 		buf_add_str(b, "}");
@@ -155,7 +158,7 @@ static void overview_go(struct ask *a)
 {
 	struct overview *o = CONTAINER_OF(a, struct overview, ask);
 	if (o->figures)
-		store_stats(api_of(o->req)->store, &o->asked);
+		cardnow_ask(api_of(o->req)->store, &o->asked);
 	else
 		store_card(api_of(o->req)->store, &o->card);
 }
@@ -196,9 +199,8 @@ static void overview_start(struct req *r, bool figures_too, int64_t limit)
 	o->figures = figures_too;
 	o->limit = (unsigned)limit;
 	o->ask.go = overview_go;
-	o->asked = (struct store_stats_req){
-		.tenant = r->tenants[0], .top = STORE_TOP_MAX, .stats = &o->stats, .done = counted
-	};
+	o->asked =
+	    (struct store_stats_req){ .tenant = r->tenants[0], .stats = &o->stats, .done = counted };
 	o->card = (struct store_card_req){ .tenant = r->tenants[0], .done = overview_answer };
 	r->own = o;
 	r->on_gone = overview_left;

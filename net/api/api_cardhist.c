@@ -9,7 +9,7 @@
 #include "net/api/ask.h"
 #include "net/api/param.h"
 #include "proto/promjson.h"
-#include "storage/cardhist.h"
+#include "storage/marks.h"
 
 static const struct {
 	const char *word, *unit;
@@ -48,8 +48,12 @@ static void write_out(struct ask *a)
 	struct buf *b = &h->out;
 	buf_init(b);
 	promjson_begin(b);
-	buf_printf(b, "{\"kind\":\"%s\",\"unit\":\"%s\",\"every\":%" PRId64 ",\"names\":[",
-	    kinds[h->asked.kind].word, kinds[h->asked.kind].unit, h->asked.every_ms / 1000);
+	buf_printf(b, "{\"kind\":\"%s\",\"unit\":\"%s\",\"every\":%" PRId64 ",\"tenants\":%u",
+	    kinds[h->asked.kind].word, kinds[h->asked.kind].unit, h->asked.every_ms / 1000,
+	    MARKS_TENANTS);
+	if (h->asked.kind == STORE_CARD_LABEL)
+		buf_printf(b, ",\"exact\":%u", CARDHIST_EXACT);
+	buf_add_str(b, ",\"names\":[");
 	for (uint32_t i = 0; i < c->names_count; i++) {
 		const char *name = c->texts + c->names[i];
 		buf_add_str(b, i ? "," : "");

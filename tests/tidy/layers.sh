@@ -30,7 +30,7 @@ storage_floors='
 4 ground filedefs newest stopping removal shard share space
 5 append read back
 6 recover
-7 store store_priv store_tenants storedelete tenantbook keeper figures stats marks cardhist cardview manifest storedir
+7 store store_priv store_tenants storedelete tenantbook keeper figures stats marks cardnow cardhist cardview manifest storedir
 '
 storage_order() {
 	find storage -name '*.[ch]' | sort | xargs grep -noE '^[[:space:]]*#[[:space:]]*include "storage/[^"]*' /dev/null | awk -v floors="$storage_floors" '

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "storage/cardnow.h"
 #include "storage/marks.h"
 #include "storage/store_priv.h"
 #include "tests/lib/fsdouble.h"
@@ -328,6 +329,59 @@ static uint64_t value_of(const struct store_top *top, unsigned count, const char
 	return 0;
 }
 
+/* ---- who ask together ---- */
+
+#define TOGETHER 10u
+static struct store_stats together_stats[TOGETHER];
+static struct figures_call together[TOGETHER];
+
+static void together_ask(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		together[i] = (struct figures_call){
+			.req = { .tenant = i == 5, .stats = &together_stats[i], .done = figures_done }
+		};
+		cardnow_ask(s.store, &together[i].req);
+	}
+}
+
+static bool together_are(void *arg)
+{
+	unsigned done = 0;
+	(void)arg;
+	for (unsigned i = 0; i < TOGETHER; i++)
+		done += together[i].done;
+	return done == TOGETHER;
+}
+
+static void counts_here(void *arg)
+{
+	*(uint64_t *)arg = cardnow_counts(s.store->cardnow);
+}
+
+static void those_who_ask_together(void)
+{
+	uint64_t before, counts, series = 0;
+	bool same = true;
+	testteam_run(&s.tt, 0, counts_here, &before);
+	testteam_run(&s.tt, 1, together_ask, NULL);
+	TAP_OK(testteam_wait(&s.tt, 1, together_are, NULL, TESTTEAM_LONG_MS));
+	testteam_run(&s.tt, 0, counts_here, &counts);
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		series = i == 5 ? series : together_stats[i].series;
+		same &= together_stats[i].series == (i == 5 ? 0 : together_stats[0].series);
+	}
+	tap_ok(same && series, "ten who ask are told the same, but the one of another tenant");
+	/* The first one's, that of all who waited, the other tenant's. */
+	tap_ok(counts - before <= 3, "and are counted for together: %u counts",
+	    (unsigned)(counts - before));
+	put("asked", 5);
+	testteam_run(&s.tt, 1, together_ask, NULL);
+	TAP_OK(testteam_wait(&s.tt, 1, together_are, NULL, TESTTEAM_LONG_MS));
+	tap_ok(together_stats[0].series == series + 5, "who asks later is told what came meanwhile");
+}
+
 /* In one shard, more than there are tables for: what is large is exact all the same. */
 static void very_many_values(void)
 {
@@ -343,12 +397,17 @@ static void very_many_values(void)
 	s.opts.shards = 1;
 	if (!begin())
 		return;
+	/* Characters of two bytes; "lng=" is four: there is room for half of the last one. */
+	char long_value[601] = "", cut[256] = "lng=";
+	for (unsigned i = 0; i < 300; i++)
+		memcpy(long_value + (size_t)2 * i, "\xc3\xa9", 3);
+	memcpy(cut + 4, long_value, 250);
 	for (unsigned i = 0; i < MANY; i++) {
 		char no[16], user[16];
 		snprintf(no, sizeof(no), "%u", i);
 		snprintf(user, sizeof(user), "u%u", i < MANY - HEAVY ? i : MANY);
 		struct labels ls = label_make(&a, LABEL_NAME, i % 4 ? "big" : "small", "instance",
-		    i % 2 ? "x:1" : "y:1", "no", no, "user", user, NULL);
+		    i % 2 ? "x:1" : "y:1", "lng", long_value, "no", no, "user", user, NULL);
 		rows[i] = (struct storetest_row){ .labels = ls, .t_ms = clock_wall_ms(), .v = 1 };
 	}
 	TAP_OK(storetest_write(&s, 0, rows, MANY).stored == MANY);
@@ -369,6 +428,9 @@ static void very_many_values(void)
 		        value_of(f.by_target, f.by_target_count, "instance=x:1") == MANY / 2 &&
 		        f.by_target_count == 2,
 		    "metrics and targets are exact");
+		tap_ok(value_of(f.by_pair, f.by_pair_count, cut) == MANY &&
+		        value_of(f.by_label, f.by_label_count, "lng") == 1,
+		    "a long value is cut, within no character");
 		tap_ok(value_of(f.by_pair, f.by_pair_count, "user=u20000") == HEAVY,
 		    "so is a large one among very many values");
 		tap_ok(no >= MANY - off && no <= MANY + off && user >= MANY - HEAVY + 1 - off &&
@@ -486,6 +548,7 @@ int main(void)
 	a_machine_that_slept();
 	damage_is_no_harm("x", 20);
 	damage_is_no_harm("KYMOCAR1", 0);
+	those_who_ask_together();
 	storetest_close(&s);
 	power_cuts();
 	very_many_values();
