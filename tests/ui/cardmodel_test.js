@@ -1,6 +1,6 @@
 /* The model of the view Cardinality: frames, growth, selectors, rules. */
 import {equal, ok} from "./tap.js";
-import {boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf, seriesBefore, valueIn} from "/ui/views/cardmodel.js";
+import {boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, restarted, rowsOf, rulesFor, selectorOf, seriesBefore, valueIn} from "/ui/views/cardmodel.js";
 
 const T0 = 1700000000, MIN = 60;
 const history = {kind: "metrics", names: ["a", "b", "c"], moments: []};
@@ -30,6 +30,8 @@ equal(rowsOf(frames, 3)[0].hour, null, "nothing is made up of before it began");
 equal(rowsOf(frames, 99), [], "no such moment");
 equal(seriesBefore(frames, 24), [110, null], "all series of now");
 equal(seriesBefore(frames, 20), [108, null], "and of then");
+const pause = frames.map((f, i) => (i === 18 ? {...f, since: f.time - 60e3} : f));
+equal([restarted(pause, 24, 3600e3), restarted(pause, 17, 3600e3), restarted(pause, 24, 1200e3), restarted(frames, 24, 86400e3)], [true, false, false, false], "a gap is a time without a server");
 equal(burst(frames), 20, "where it began");
 equal(burst(frames.slice(0, 20)), -1, "where nothing stands out");
 equal(burst([]), -1, "of nothing");

@@ -10,23 +10,24 @@ import {copyButton, h, put, say} from "../lib/dom.js";
 import {count, percent, short} from "../lib/figure.js";
 import {ago, printTime} from "../lib/when.js";
 import {cardplay} from "./cardplay.js";
-import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, rowsOf, rulesFor, selectorOf} from "./cardmodel.js";
+import {KINDS, boundOf, burst, explosionOf, framesOf, growth, matches, nearestFrame, partsOf, restarted, rowsOf, rulesFor, selectorOf, seriesBefore} from "./cardmodel.js";
 
 export const title = "Cardinality";
 
-const SHOWN = 50, LOOKED = 200, REFRESH_MS = 60000;
+const SHOWN = 50, LOOKED = 200, REFRESH_MS = 60000, HOUR = 3600e3;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /* "up 1.2k, 12%": an arrow, a number and words for who does not see it. */
-const growthCell = (value, was, more = "") => {
+const AGAIN = "the server began anew since: idle series are in memory again";
+const growthCell = (value, was, anew, more = "") => {
 	const g = growth(value, was);
 	if (!g)
 		return h("td", {class: `k-num k-dim ${more}`}, h("span", {"aria-hidden": "true"}, "\u2013"), h("span", {class: "k-unseen"}, "not known"));
 	if (!g.way)
 		return h("td", {class: `k-num k-dim ${more}`, title: "as many as then"}, "=");
-	const loud = g.way > 0 && (g.ratio === null || g.ratio >= 0.5);
+	const loud = g.way > 0 && !anew && (g.ratio === null || g.ratio >= 0.5);
 	const ratio = g.ratio === null ? "new" : g.ratio >= 10 ? `\u00d7 ${short(g.ratio + 1)}` : percent(Math.abs(g.ratio));
-	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: g.least ? `${count(was.atMost)} then, at most` : `${count(was)} then`},
+	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: `${g.least ? `${count(was.atMost)} then, at most` : `${count(was)} then`}${anew ? `; ${AGAIN}` : ""}`},
 		h("span", {"aria-hidden": "true"}, g.way > 0 ? "\u25b2 " : "\u25bc "), h("span", {class: "k-unseen"}, g.way > 0 ? "up " : "down "),
 		g.least ? "\u2265 " : "", short(Math.abs(g.by)), h("span", {class: "k-dim k-cardratio"}, ratio));
 };
@@ -114,7 +115,10 @@ export async function show(root, ctx) {
 		refresh.disabled = true;
 		try {
 			if (anew || !now) {
-				now = (await question("", {limit: 100})).data;
+				const got = (await question("", {limit: 100})).data;
+				if (mine !== turn)
+					return;	/* perhaps of another tenant */
+				now = got;
 				nowAt = Date.now();
 				exploding = now.explosions;
 			}
@@ -217,6 +221,8 @@ export async function show(root, ctx) {
 	function drawMoment() {
 		const at = play.at, f = frames[at], all = rowsOf(frames, at);
 		const rows = all.filter((r) => matches(r.name, filter)).slice(0, SHOWN);
+		const [anewHour, anewDay] = [1, 24].map((n) => restarted(frames, at, n * HOUR));
+		const exact = histories.get(kind)?.exact ?? Infinity;	/* more may be an estimate */
 		const of = kind === "labels" ? Math.max(1, all[0]?.value ?? 1) : Math.max(1, f?.series ?? 1);
 		caption.textContent = `The largest ${KINDS[kind].title.toLowerCase()} ${!f || f.now ? "now" : `at ${printTime(f.time, ctx.settings.zone)}`}`;
 		columns(["#", "k-num"], [KINDS[kind].title.slice(0, -1)], [kind === "labels" ? "Of the largest" : "Share of series"], [KINDS[kind].unit, "k-num"], ["In an hour", "k-num"], ["In a day", "k-num k-wide"], ["", null]);
@@ -224,7 +230,7 @@ export async function show(root, ctx) {
 			const parts = partsOf(kind, r.name);
 			return h("tr", null, h("td", {class: "k-num k-dim"}, r.rank),
 				h("th", {scope: "row", class: "k-cardname"}, parts.value === undefined ? link(r.name, () => open({kind, ...parts})) : h("span", {class: "k-mono"}, r.name)),
-				bar(r.value / of, share(r.value / of)), h("td", {class: "k-num"}, count(r.value)), growthCell(r.value, r.hour), growthCell(r.value, r.day, "k-wide"),
+				bar(r.value / of, share(r.value / of)), h("td", {class: "k-num"}, r.value > exact ? "about " : "", count(r.value)), growthCell(r.value, r.hour, anewHour), growthCell(r.value, r.day, anewDay, "k-wide"),
 				h("td", null, queryLink(parts)));
 		});
 		const below = f && !f.now && f.below ? ` What is not listed had ${count(f.below)} at most.` : "";
@@ -233,7 +239,7 @@ export async function show(root, ctx) {
 		put(hint, frames.length > 1 && b >= 0 && b !== at ? ["Most new series came ", link(printTime(frames[b].time, ctx.settings.zone, {seconds: false}), () => {
 			play.stop();
 			play.go(b);
-		}), `: ${count(frames[b].made)}.`] : frames.length < 2 ? "The history begins: there is a moment every five minutes." : null);
+		}), `: ${count(frames[b].made)}.`] : frames.length < 2 ? `There is a moment every five minutes, of the ${histories.get(kind)?.tenants ?? 0} tenants with most series; none yet of this one.` : null);
 	}
 
 	function drawLooked() {
@@ -270,11 +276,12 @@ export async function show(root, ctx) {
 		ctx.setTitle(label ?? metric ?? title);
 		drawAlarms();
 		if (now) {
-			const change = (was, of) => {
-				const g = growth(now.series, was);
-				return g && h("span", {class: g.way > 0 && g.ratio >= 0.5 ? "k-warn" : "k-dim"}, ` ${g.way > 0 ? "\u25b2 " : g.way < 0 ? "\u25bc " : "= "}${g.way ? `${short(Math.abs(g.by))}${g.ratio === null ? "" : ` (${percent(Math.abs(g.ratio))})`}` : ""} in ${of}`);
+			const change = (was, of, hours) => {
+				const g = growth(now.series, was), anew = frames.length > 0 && restarted(frames, frames.length - 1, hours * HOUR);
+				return g && h("span", {title: anew ? AGAIN : null, class: g.way > 0 && g.ratio >= 0.5 && !anew ? "k-warn" : "k-dim"}, ` ${g.way > 0 ? "\u25b2 " : g.way < 0 ? "\u25bc " : "= "}${g.way ? `${short(Math.abs(g.by))}${g.ratio === null ? "" : ` (${percent(Math.abs(g.ratio))})`}` : ""} in ${of}`);
 			};
-			put(facts, h("strong", null, count(now.series)), " series in memory", change(now.seriesHourAgo, "an hour"), change(now.seriesDayAgo, "a day"));
+			put(facts, h("strong", null, count(now.series)), " series in memory", change(now.seriesHourAgo, "an hour", 1), change(now.seriesDayAgo, "a day", 24),
+				frames.length && restarted(frames, frames.length - 1, HOUR) ? h("span", {class: "k-dim"}, ` (${AGAIN})`) : null);
 		}
 		draw();
 	}

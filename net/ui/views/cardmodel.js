@@ -66,6 +66,9 @@ export const rowsOf = (frames, at) => {
 		hour: f.then?.get(name)[0] ?? then(hour, name), day: f.then?.get(name)[1] ?? then(day, name)}));
 };
 
+/* Was there no server for a while, in so long before a frame? A start loads idle series again, so more of them is no growth. */
+export const restarted = (frames, at, ms) => frames.some((f, i) => i > 0 && i <= at && f.since > frames[i - 1].time && f.time > frames[at].time - ms);
+
 /* Of all series: [an hour, a day] before. */
 export const seriesBefore = (frames, at) => {
 	const f = frames[at];
