@@ -27,7 +27,7 @@ const growthCell = (value, was, anew, more = "") => {
 		return h("td", {class: `k-num k-dim ${more}`, title: "as many as then"}, "=");
 	const loud = g.way > 0 && !anew && (g.ratio === null || g.ratio >= 0.5);
 	const ratio = g.ratio === null ? "new" : g.ratio >= 10 ? `\u00d7 ${short(g.ratio + 1)}` : percent(Math.abs(g.ratio));
-	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: `${g.least ? `${count(was.atMost)} then, at most` : `${count(was)} then`}${anew ? `; ${AGAIN}` : ""}`},
+	return h("td", {class: `k-num ${loud ? "k-warn" : ""} ${more}`, title: `${g.least ? `${count(was.atMost)} then, at most` : `${count(was)} then`}${anew && g.way > 0 ? `; ${AGAIN}` : ""}`},
 		h("span", {"aria-hidden": "true"}, g.way > 0 ? "\u25b2 " : "\u25bc "), h("span", {class: "k-unseen"}, g.way > 0 ? "up " : "down "),
 		g.least ? "\u2265 " : "", short(Math.abs(g.by)), h("span", {class: "k-dim k-cardratio"}, ratio));
 };
@@ -281,7 +281,7 @@ export async function show(root, ctx) {
 				return g && h("span", {title: anew ? AGAIN : null, class: g.way > 0 && g.ratio >= 0.5 && !anew ? "k-warn" : "k-dim"}, ` ${g.way > 0 ? "\u25b2 " : g.way < 0 ? "\u25bc " : "= "}${g.way ? `${short(Math.abs(g.by))}${g.ratio === null ? "" : ` (${percent(Math.abs(g.ratio))})`}` : ""} in ${of}`);
 			};
 			put(facts, h("strong", null, count(now.series)), " series in memory", change(now.seriesHourAgo, "an hour", 1), change(now.seriesDayAgo, "a day", 24),
-				frames.length && restarted(frames, frames.length - 1, HOUR) ? h("span", {class: "k-dim"}, ` (${AGAIN})`) : null);
+				now.series > now.seriesHourAgo && now.seriesHourAgo !== null && frames.length && restarted(frames, frames.length - 1, HOUR) ? h("span", {class: "k-dim"}, ` (${AGAIN})`) : null);
 		}
 		draw();
 	}

@@ -117,7 +117,10 @@ export function cardplay({zone, onFrame}) {
 			if (!isGap(i))
 				return;
 			c.fillStyle = color("bg2");
-			c.fillRect(x(frames[i - 1].time), TOP, x(f.since) - x(frames[i - 1].time), high - BASE - TOP);
+			const left = x(frames[i - 1].time);
+			/* New ones are known from since on, all from time on. */
+			c.fillRect(left, TOP, x(f.time) - left, floor - TOP);
+			c.fillRect(left, floor, x(f.since) - left, high - BASE - floor);
 		});
 		c.fillStyle = color("s1");
 		for (const f of frames) {
