@@ -207,9 +207,10 @@ static const struct unit {
 size_t num_fmt_time(int64_t ms, char *out)
 {
 	int64_t s = ms / 1000 - (ms % 1000 < 0);
-	int part = (int)(ms - s * 1000);
+	int part = (int)(ms % 1000);
 	struct num_civil c = num_civil(s);
 	char text[64], fraction[8] = "";
+	part += part < 0 ? 1000 : 0;
 	if (part)
 		snprintf(fraction, sizeof(fraction), ".%03d", part);
 	int n = snprintf(text, sizeof(text), "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d%sZ", c.year,

@@ -185,7 +185,9 @@ int main(void)
 		int64_t ms;
 		const char *want;
 	} moments[] = { { 0, "1970-01-01T00:00:00Z" }, { 1795866446998, "2026-11-28T11:47:26.998Z" },
-		{ -1, "1969-12-31T23:59:59.999Z" }, { 951782400000, "2000-02-29T00:00:00Z" } };
+		{ -1, "1969-12-31T23:59:59.999Z" }, { 951782400000, "2000-02-29T00:00:00Z" },
+		{ INT64_MIN, "-292275055-05-16T16:47:04.192Z" },
+		{ INT64_MAX, "292278994-08-17T07:12:55.807Z" } };
 	for (size_t i = 0; i < COUNT_OF(moments); i++)
 		tap_is_mem(buf, num_fmt_time(moments[i].ms, buf), moments[i].want,
 		    strlen(moments[i].want), "time %s", moments[i].want);
