@@ -190,9 +190,10 @@ static size_t parts_of(struct looker *l, uint32_t id, bool *some)
 	if (!parts || !l->u->tombs)
 		return parts;
 	size_t n = tombs_of(l->u->tombs, &l->seek, id, &cuts);
+	/* By the file's range, as its times are those of all tenants. */
+	int64_t from = e->meta.start_ms, to = e->meta.end_ms - 1;
 	enum tombs_cover cover = tombs_cover(l->u->tombs, cuts, n, files_entry_rank(e),
-	    e->t_min_ms > l->u->t_min_ms ? e->t_min_ms : l->u->t_min_ms,
-	    e->t_max_ms < l->u->t_max_ms ? e->t_max_ms : l->u->t_max_ms);
+	    from > l->u->t_min_ms ? from : l->u->t_min_ms, to < l->u->t_max_ms ? to : l->u->t_max_ms);
 	*some = cover != TOMBS_NONE;
 	return cover == TOMBS_ALL ? 0 : parts;
 }

@@ -208,6 +208,34 @@ static void of_deleted(void)
 	matcher_release(&m);
 }
 
+/* An hour of one is deleted, with or without others behind it in the same file. */
+static struct source_forecast of_part(int64_t at_ms, bool others)
+{
+	struct matcher m;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	put(few, FEW, at_ms, at_ms + HR, MIN);
+	if (others) {
+		st.tenant = 7;
+		put(few, FEW, at_ms + 70 * MIN, at_ms + 100 * MIN, MIN);
+		st.tenant = 0;
+	}
+	if (storetest_flush(&st))
+		tap_ok(false, "flushed");
+	CHECK(!matcher_init(&m, MATCHER_EQ, "series", 6, "4", 1, &eb));
+	tap_ok(!storetest_delete(&st, &m, 1, at_ms, at_ms + HR), "all of one is deleted");
+	matcher_release(&m);
+	return foretell("few", at_ms, at_ms + 2 * HR, 1, 0);
+}
+
+static void of_deleted_beside_others(void)
+{
+	struct source_forecast a = of_part(T0 - 24 * HR, false), b = of_part(T0 - 48 * HR, true);
+	tap_ok(a.sure == b.sure && a.series == b.series && samples(&a) == samples(&b),
+	    "what is deleted does not tell how far others reach: %d, %d series, %d, %d samples",
+	    (int)a.series, (int)b.series, (int)samples(&a), (int)samples(&b));
+}
+
 int main(void)
 {
 	arena_init(&arena, 4096);
@@ -239,6 +267,7 @@ int main(void)
 	tap_ok(!storetest_flush(&st), "flushed, into the same files");
 	of_others(before, "files");
 	of_deleted();
+	of_deleted_beside_others();
 	storetest_close(&st);
 	arena_release(&arena);
 	return tap_done();
