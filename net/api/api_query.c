@@ -511,11 +511,20 @@ static void explain(struct query *q)
 {
 	struct tracing *t = q->tracing;
 	t->peek = ql_peek(q->ql);
+	if (t->peek.err) { /* as the query would be answered */
+		q->state = QUERY_REPLYING;
+		q->running.state = RUNNING_ANSWERS;
+		ask_worked_out(&q->ask);
+		apierr_json(q->req, t->peek.err, t->peek.text, strlen(t->peek.text));
+		return;
+	}
 	tracing_ask(t,
 	    (struct estimate){ .source = api_of(q->req)->source,
 	        .ticket = q->ask.ticket,
 	        .tenants = q->req->tenants,
 	        .tenants_count = q->req->tenants_count,
+	        .what = q->text,
+	        .what_len = q->text_len,
 	        .pace_of = pace_of,
 	        .done = explained,
 	        .arg = q });
@@ -557,9 +566,14 @@ static void explained(void *arg)
 		.timeout_ms = (uint64_t)q->opts.timeout_ms };
 	outlook_make(&t->outlook, t->ql.pieces, e, t->peek.part, &limits);
 	t->memory_max = q->opts.max_bytes;
+	out->purse = q->opts.purse;
 	promjson_begin(out);
 	tracing_explain(q->tracing, &told, out);
 	promjson_end(out, NULL, NULL);
+	if (out->over) {
+		ask_no_room(&q->ask);
+		return;
+	}
 	req_reply_buf(q->req, 200, "application/json", out);
 }
 

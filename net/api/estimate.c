@@ -142,6 +142,8 @@ static void piece_begin(struct mbox_msg *m)
 	struct estimate_piece *p = CONTAINER_OF(m, struct estimate_piece, msg);
 	job_init(&p->job, JOB_QUERY, piece_run);
 	job_group(&p->job, p->of->ticket);
+	p->job.what = p->of->what;
+	p->job.what_len = p->of->what_len;
 	job_start(p->loop, &p->job);
 }
 

@@ -32,6 +32,8 @@ struct estimate {
 	size_t tenants_count;
 	struct estimate_ask *asks;
 	size_t count;
+	const char *what; /* for the log, borrowed */
+	size_t what_len;
 	/* Asked on each loop that has a shard, once; borrowed. NULL: nobody is asked. */
 	const struct outlook_pace *(*pace_of)(void *arg, struct loop *l);
 	void (*done)(void *arg);

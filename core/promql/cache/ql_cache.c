@@ -772,6 +772,7 @@ static struct ql_peek cached_peek(struct ql *q)
 {
 	struct cached *c = cached_of(q);
 	struct ql_peek p = { .steps = c->grid.n, .part = 1 };
+	p.err = ql_err(c->parts[0], &p.text);
 	if (c->reach.kind == QL_REACH_NONE)
 		return p;
 	number_take(c);

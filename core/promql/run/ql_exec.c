@@ -764,7 +764,11 @@ const struct ql_note *ql_infos(const struct ql *q, size_t *count)
 struct ql_peek ql_peek(struct ql *q)
 {
 	CHECK(q->state == QL_CREATED);
-	return q->front ? q->front->peek(q) : (struct ql_peek){ .part = 1 };
+	if (q->front)
+		return q->front->peek(q);
+	struct ql_peek p = { .part = 1 };
+	p.err = ql_err(q, &p.text);
+	return p;
 }
 
 const struct ql_stats *ql_stats(const struct ql *q)

@@ -491,6 +491,12 @@ static void traces(void)
 	holds(query, 200, "\"wait_turn_msec\":");
 	holds(query, 200, "\"kind\":\"answer\"");
 	holds("/api/v1/query?explain=1&query=sum(", 400, "parse error");
+	/* What is refused before anything is read has no plan, and is told as the query is. */
+	holds("/api/v1/query?query=max_over_time(up[1y:1ms])", 422, "(--query.max-samples)");
+	holds("/api/v1/query?explain=1&query=max_over_time(up[1y:1ms])", 422,
+	    "(--query.max-samples)");
+	holds("/api/v1/query_range?start=0&end=100&step=10&explain=1&query=max_over_time(up[1y:1ms])",
+	    422, "(--query.max-samples)");
 }
 
 static void features(void)
