@@ -443,14 +443,14 @@ static void late_go_on(void *arg)
 {
 	struct comer *l = arg;
 	struct source_item item = { .tenant = 0 };
-	enum source_state state = SOURCE_AGAIN;
-	while (state == SOURCE_AGAIN || state == SOURCE_READY) {
-		state = l->c->ops->next(l->c, &item);
-		l->given += state == SOURCE_READY;
+	enum source_state said = SOURCE_AGAIN;
+	while (said == SOURCE_AGAIN || said == SOURCE_READY) {
+		said = l->c->ops->next(l->c, &item);
+		l->given += said == SOURCE_READY;
 		l->most = l->c->memory > l->most ? l->c->memory : l->most;
 	}
-	l->over = state != SOURCE_WAIT;
-	l->failed |= state == SOURCE_ERROR;
+	l->over = said != SOURCE_WAIT;
+	l->failed |= said == SOURCE_ERROR;
 	l->left = l->c->memory;
 }
 
