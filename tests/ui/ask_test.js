@@ -203,5 +203,8 @@ test("lines", async () => {
 	const got = [];
 	await a.lines("api/v1/export", {}, (o) => got.push(o.a));
 	equal(got, [1, 2, "\u00e4\u00e4"], "objects come whole, wherever the pieces are cut");
+	fresh(new Response("<!doctype html>\n<title>Sign in</title>"));
+	const e = await throws(() => a.lines("api/v1/export", {}, () => {}), "a page of somebody else");
+	equal([e.name, e.status, /sign in/.test(e.message)], ["AskError", 200, true], "says what to do");
 	window.fetch = real;
 });

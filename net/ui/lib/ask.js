@@ -172,19 +172,22 @@ const answer = async (path, params, options, again = true) => {
 	throw error;
 };
 
+const parsed = (text, status) => {
+	let body;
+	try {
+		body = JSON.parse(text);
+	} catch { /* no JSON */ }
+	if (!body || typeof body !== "object")
+		throw new AskError(status, "http", "the answer is no JSON of this server: something before it may want you to sign in, load the page again");
+	return body;
+};
+
 export const ask = async (path, params, options = {}) => {
 	const r = await answer(path, params, options);
 	const text = await textOf(r, options.signal);
 	if (!text)
 		return {data: null};
-	let body;
-	try {
-		body = JSON.parse(text);
-	} catch {
-		body = null;
-	}
-	if (!body || typeof body !== "object")
-		throw new AskError(r.status, "http", "the answer is no JSON of this server: something before it may want you to sign in, load the page again");
+	const body = parsed(text, r.status);
 	if (body.status === "error")
 		throw new AskError(r.status, body.errorType ?? "http", body.error ?? "error");
 	return body;
@@ -214,7 +217,7 @@ export const lines = async (path, params, onObject, options = {}) => {
 		rest = done ? "" : whole.pop();
 		for (const line of whole)
 			if (line.trim())
-				onObject(JSON.parse(line));
+				onObject(parsed(line, r.status));
 		if (done)
 			return;
 	}
