@@ -12,12 +12,19 @@ test("the kind of place", () => {
 		['sum by ("a.|")', "label", "a."], ['up{job="no|"}', "value", "no"], ['up{job="no|', "value", "no"], ["up{job=|", "value", ""], ["up{job=no|}", "value", "no"], ['up{job=~"a|', "value", "a"],
 		['up{job="a\\"|"}', "value", 'a"'], ['{"my|"}', "quoted", "my"], ["up{job |", "op", ""], ["up{job|}", "label", "job"], ["rate(up[|", "duration", ""], ["rate(up[5|])", "duration", "5"], ["up offset 1h3|", "duration", "1h3"],
 		["x[5m:|]", "duration", ""], ["up |", "after", ""], ["up o|", "after", "o"], ["sum(x) b|", "after", "b"], ["sum b|", "after", "b"], ["up @ s|", "time", "s"],
-		["# co|", "none", ""], ['"str|"', "none", ""], ["5|", "none", ""], ["rate(x[$__ra|])", "none", ""], ['up{job="a"|}', "none", ""], ['up{job="a" |}', "none", ""], ["1e|", "none", ""], ["x # no\n + r|", "expr", "r"],
+		["# co|", "none", ""], ['"str|"', "none", ""], ["5|", "none", ""], ["rate(x[$__ra|])", "none", ""], ['up{job="a"|}', "none", ""], ['up{job="a" |}', "none", ""], ["1e|", "none", ""], ["1.5|", "none", ""], ["'a.b|'", "none", ""], ["sum(http.ser|ver", "expr", "http.ser"], ["a.|", "expr", "a."], ["x # no\n + r|", "expr", "r"],
 	];
 	for (const [marked, kind, prefix] of cases) {
 		const p = look(marked);
 		equal([p.kind, p.prefix], [kind, prefix], JSON.stringify(marked));
 	}
+});
+
+test("a name with dots is found as it is written", () => {
+	const text = "1 + http.ser", place = at(text, text.length), [best] = choices(place, [{name: "http.server.duration", kind: "metric"}]);
+	equal([wants(place)[0].search, best.name], ["http.ser", "http.server.duration"], "before it has its quotes");
+	const e = edit(text, place, best);
+	equal(text.slice(0, e.from) + e.insert + text.slice(e.to), '1 + {"http.server.duration"}', "and has them then");
 });
 
 test("which series are meant", () => {

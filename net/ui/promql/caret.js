@@ -288,6 +288,10 @@ export const at = (text, caret, all = tokens(text)) => {
 			return NONE;
 		return { ...place, from: t ? t.from : caret, to: t ? t.to : caret, prefix: t ? text.slice(t.from, caret) : "" };
 	}
+	/* http.server.dur: such a name needs quotes where it is put in, but nobody begins with them. */
+	const dotted = /(?<![\w:.])[a-zA-Z_:][\w:]*\.[\w:.]*$/.exec(text.slice(0, caret));
+	if (dotted && !(t && isString(text, t)))
+		return { ...NONE, kind: "expr", from: dotted.index, to: caret + /^[\w:.]*/.exec(text.slice(caret))[0].length, prefix: dotted[0] };
 	return inExpression(text, toks, caret, cur, prev);
 };
 
