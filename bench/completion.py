@@ -14,22 +14,12 @@ the same with --enable-feature=search-api, and for /api/v1/label/__name__/values
 import os, random, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "scene"))
 from lib import *
+from million import bodies, metric, taken
 
 ENV = os.environ.get
 SERIES, METRICS, ASKS, RATE = int(ENV("SERIES", "1000000")), int(ENV("METRICS", "10000")), int(ENV("ASKS", "200")), int(ENV("RATE", "50000"))
-PROMETHEUS, LOOPS, BODY = ENV("PROMETHEUS", ""), ENV("LOOPS", "2"), 5000
-AREAS, THINGS = ["net", "disk", "http", "db", "cache", "queue", "auth", "billing", "search", "mail"], ["latency", "requests", "errors", "bytes", "depth", "retries", "hits", "misses", "open", "age"]
+PROMETHEUS, LOOPS = ENV("PROMETHEUS", ""), ENV("LOOPS", "2")
 top = tmpdir("completion", ENV("TOP"))
-
-
-def metric(m):
-    return f"app_{AREAS[m % 10]}_{THINGS[m // 10 % 10]}_{m // 100:03d}_total"
-
-
-def labels(i):
-    m = i % METRICS
-    return {"__name__": metric(m), "job": f"job-{i % 20}", "instance": f"10.0.{i % 40}.{i % 25}:9100", "region": f"r{i % 5}", "uid": f"u-{i * 7919 % SERIES:07d}",
-            f"own_{m % 195:03d}": f"v{i % 7}"}
 
 
 class Server:
@@ -67,15 +57,9 @@ if PROMETHEUS:
 
 now = int(time.time() * 1000)
 begin = time.time()
-for first in range(0, SERIES, BODY):
-    raw = b"".join(series(labels(i), [(now, 1)]) for i in range(first, min(first + BODY, SERIES)))
+for raw in bodies(SERIES, METRICS, now):
     for s in servers:
-        for _ in range(100):
-            status = write(s.port, raw)[0]
-            if status in (200, 204):
-                break
-            time.sleep(0.1)
-        ok(status in (200, 204), f"{s.name}: {first}") if status not in (200, 204) else None
+        taken(s.port, raw)
 rss = int(re.search(r"VmRSS:.*?(\d+)", open(f"/proc/{k.pid}/status").read())[1]) // 1024
 note(f"{SERIES} series of {METRICS} metrics in {time.time() - begin:.0f} s; memory of kymod {rss} MiB")
 
