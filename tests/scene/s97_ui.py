@@ -20,6 +20,7 @@ for i in range(60):  # a native histogram, of requests that grow slower
     rw2.send(k.port, rw2.Request().add({"__name__": "answer_seconds", "job": "native"}, histograms=[rw2.histogram(now - 300000 + 5000 * i, positive=[(-20, n)], sum=float(i))], meta=(rw2.HISTOGRAM, "How long answers took.", "seconds")))
 write(k.port, b"".join(series({"__name__": "many_rows", "zone": f"z{i % 7}", "host": f"host-{i:04d}.example", "path": f"/api/v{i % 3}/things/{i}"}, [(now, rnd.random() * 10 ** rnd.randrange(-3, 9))]) for i in range(1500)))
 
+AT = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now / 1000))  # of both, however slow the machine
 LOOKS = {"light": {}, "dark": {"dark": True}, "phone": {"width": 390, "height": 844, "phone": True}}
 
 
@@ -33,10 +34,10 @@ VIEWS = {
     "status": ("status", "document.querySelectorAll('.k-table tbody tr').length > 50"),
     "doctor": ("doctor", "document.querySelectorAll('main h1, main h2').length > 1 && !/Loading/.test(main.textContent)"),
     "cardinality": ("cardinality", "document.querySelectorAll('main table tbody tr').length > 5"),
-    "rows": (query("many_rows", "1"), "document.querySelectorAll('.k-panel table tbody tr').length >= 200"),
+    "rows": (query("many_rows", "1", end_input=AT), "document.querySelectorAll('.k-panel table tbody tr').length >= 200"),
     "bad": (query("sum(rate(up[5m])) by job)", "1"), "document.querySelector('.k-failed mark')"),
     "empty": (query('node_cpu_second_total{mode="idle"}', "1"), "/Nearest/.test(main.textContent)"),
-    "native": (query("rate(answer_seconds[1m])", "0", display_mode="heatmap", range_input="10m"), "document.querySelectorAll('.k-heat-key:not([hidden])').length"),
+    "native": (query("rate(answer_seconds[1m])", "0", display_mode="heatmap", range_input="10m", end_input=AT), "document.querySelectorAll('.k-heat-key:not([hidden])').length"),
     "live": ("live", "document.querySelectorAll('main canvas').length > 5"),
     "query": (query("up", "table"), "document.querySelectorAll('.k-panel table tbody tr').length == 1"),
     "graph": (query("rate(node_cpu_seconds_total[20s])", "0", range_input="2m").replace("query", "graph", 1), "document.querySelectorAll('.k-panel canvas').length"),

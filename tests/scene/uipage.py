@@ -91,3 +91,24 @@ INK = """(() => {
 
 def ink(p, selector=".k-panel canvas"):
     return p.js(INK % json.dumps(selector))
+
+
+# In a page: window.painted is the moment at which what was drawn last is painted.
+WATCHED = """(() => {
+    const proto = CanvasRenderingContext2D.prototype, clear = proto.clearRect;
+    window.painted = 0;
+    proto.clearRect = function (...a) {
+        const c = new MessageChannel();
+        c.port1.onmessage = () => { window.painted = performance.now(); };
+        c.port2.postMessage(0);
+        return clear.apply(this, a);
+    };
+    performance.setResourceTimingBufferSize(10000);
+})()"""
+
+
+def draw_ms(p):
+    """The question of the panel that has the focus is asked again: milliseconds from its answer to painted pixels, after WATCHED; None: never."""
+    p.js("performance.clearResourceTimings(); window.painted = 0; document.querySelector('.k-panel textarea').focus()")
+    p.key("Enter")
+    return p.wait("(() => { const e = performance.getEntriesByType('resource').find(e => /query_range/.test(e.name)); return e?.responseEnd && window.painted > e.responseEnd ? window.painted - e.responseEnd : 0; })()", 30)
