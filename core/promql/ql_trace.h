@@ -35,7 +35,10 @@ struct ql_trace_piece {
 	size_t matchers_count;
 	unsigned pipes; /* how many parts of the query use what is read */
 	uint32_t steps;
-	/* its pipes: each series is a column; all become groups, or one; samples as they are */
+	/*
+	 * Its pipes: each series is a column; samples as they are; all become groups, or one,
+	 * counted by the values that a group holds of a step on each shard.
+	 */
 	unsigned columns, groups, ones, raws;
 	int64_t range_ms; /* of their windows; of newest samples how far back one is looked for */
 	int64_t step_ms;

@@ -6,6 +6,7 @@
 #define FACTOR       3.0
 #define SECONDS_MIN  20e-6
 #define SERIES_BYTES 320u        /* of a column, with its labels */
+#define POINT_BYTES  20u         /* of a series' column, and of what the result has of it */
 #define CURSOR_BYTES 40u         /* a sample of the longest series takes so many on its shard */
 #define SCAN_BYTES   (20u << 10) /* of a shard that has a series */
 #define QUERY_BYTES  (32u << 10)
@@ -87,36 +88,51 @@ void outlook_gather(struct source_forecast *to, const struct source_forecast *f)
 	to->column = f->column > to->column ? f->column : to->column;
 }
 
+static void more(uint64_t *sum, uint64_t a, uint64_t b)
+{
+	*sum = outlook_plus(*sum, outlook_plus(a, b));
+}
+
 static void piece_add(struct outlook *o, const struct ql_trace_piece *p, const struct estimate_ask *a)
 {
 	const struct source_forecast *f = &a->told;
+	uint64_t shards = f->series_most < p->shards_count ? f->series_most : p->shards_count;
 	uint64_t column = outlook_times(p->steps, 8) + p->steps / 8 + SERIES_BYTES;
 	uint64_t samples = outlook_plus(f->memory_samples, f->file_samples);
 	uint64_t columns = outlook_times(f->series, p->columns);
-	uint64_t bytes =
-	    outlook_times(outlook_plus(columns, outlook_times(f->series, p->groups)), column);
-	uint64_t points =
-	    outlook_plus(outlook_times(columns, p->steps), outlook_times(p->ones, p->steps));
+	uint64_t groups = p->groups ? outlook_times(f->series, p->groups + 1) : 0;
+	uint64_t groups_least = outlook_times(shards, p->groups),
+	         ones = outlook_times(shards, p->ones);
+	uint64_t bytes = outlook_times(columns, p->steps * (uint64_t)POINT_BYTES + SERIES_BYTES);
+	uint64_t points = outlook_times(outlook_plus(columns, ones), p->steps);
 	if (p->raws) {
 		bytes = outlook_plus(bytes, outlook_times(samples, 16));
 		bytes = outlook_plus(bytes, outlook_times(f->series, SERIES_BYTES));
 		points = outlook_plus(points, samples);
 	}
-	bytes = outlook_plus(bytes, outlook_times(p->ones, column));
+	bytes = outlook_plus(bytes, outlook_times(ones, column));
 	bytes = outlook_plus(bytes, outlook_times(a->columns, CURSOR_BYTES));
-	bytes = outlook_plus(bytes,
-	    (f->series_most < p->shards_count ? f->series_most : p->shards_count) *
-	        (uint64_t)SCAN_BYTES);
-	o->memory = outlook_plus(o->memory, bytes);
-	o->points = outlook_plus(o->points, points);
+	bytes = outlook_plus(bytes, shards * (uint64_t)SCAN_BYTES);
+	more(&o->memory, bytes, outlook_times(groups, column));
+	more(&o->memory_least, bytes, outlook_times(groups_least, column));
+	more(&o->points, points, outlook_times(groups, p->steps));
+	more(&o->points_least, points, outlook_times(groups_least, p->steps));
 	o->values_most = outlook_plus(o->values_most, outlook_times(f->series_most, p->steps));
 	outlook_gather(&o->all, f);
 }
 
-static void refuse(struct outlook *o, enum limits_id limit, uint64_t most, uint64_t wants)
+static uint64_t share(uint64_t v, double part)
+{
+	double x = (double)v * part;
+	return x < 0x1p64 ? (uint64_t)x : UINT64_MAX;
+}
+
+static void refuse(
+    struct outlook *o, enum limits_id limit, uint64_t most, uint64_t wants, uint64_t least)
 {
 	if (wants > most && o->refusals_count < OUTLOOK_REFUSALS)
-		o->refusals[o->refusals_count++] = (struct outlook_refusal){ limit, most, wants };
+		o->refusals[o->refusals_count++] =
+		    (struct outlook_refusal){ limit, most, wants, least > most };
 }
 
 void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const struct estimate *e,
@@ -124,20 +140,20 @@ void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const 
 {
 	uint64_t values = 0;
 	size_t i = 0;
-	*o = (struct outlook){ .memory = QUERY_BYTES };
+	*o = (struct outlook){ .memory = QUERY_BYTES, .memory_least = QUERY_BYTES };
 	for (const struct ql_trace_piece *p = pieces; p; p = p->next, i++) {
 		piece_add(o, p, &e->asks[i]);
 		values = outlook_plus(values,
 		    outlook_times(outlook_times(e->asks[i].told.series, p->steps), p->pipes));
 	}
 	uint64_t samples = outlook_plus(o->all.memory_samples, o->all.file_samples);
-	struct outlook_work w = { (uint64_t)((double)samples * part),
-		(uint64_t)((double)values * part) };
+	struct outlook_work w = { share(samples, part), share(values, part) };
 	o->seconds = outlook_seconds(&e->pace, w, &o->per_s);
 	if (part <= 0)
 		return; /* kept: it is there */
-	refuse(o, LIMITS_query_samples, limits->samples, o->points);
-	refuse(o, LIMITS_query_memory, limits->memory, o->memory);
+	refuse(o, LIMITS_query_samples, limits->samples, o->points, o->points_least);
+	refuse(o, LIMITS_query_memory, limits->memory, o->memory, o->memory_least);
 	if (o->seconds > 0)
-		refuse(o, LIMITS_query_timeout_ms, limits->timeout_ms, (uint64_t)(o->seconds * 1000));
+		refuse(o, LIMITS_query_timeout_ms, limits->timeout_ms, share(1000, o->seconds),
+		    share(1000, o->seconds / FACTOR));
 }

@@ -31,12 +31,15 @@ struct outlook_limits { /* of who asks */
 struct outlook {
 	struct source_forecast all; /* of all selectors */
 	uint64_t values_most;
-	uint64_t points;       /* that it holds at once: columns, and samples as they are */
-	uint64_t memory;       /* bytes, about; groups as if no two series fell together */
+	uint64_t points; /* that it holds at once: columns, and samples as they are */
+	uint64_t memory; /* bytes, about */
+	/* Both have groups as if no two series fell together, these as if all of a shard did. */
+	uint64_t points_least, memory_least;
 	double seconds, per_s; /* < 0: not known */
 	struct outlook_refusal {
 		enum limits_id limit;
 		uint64_t most, wants;
+		bool sure; /* also when groups are few, or the machine is faster than lately */
 	} refusals[OUTLOOK_REFUSALS];
 	unsigned refusals_count;
 };

@@ -234,6 +234,17 @@ static void about_put(struct buf *m, const struct tracing_told *a)
 		buf_printf(m, ", step=%" PRId64 "ms", a->step_ms);
 }
 
+/* There was no memory for all of it, and a part is no JSON. */
+static void left_out_put(struct tracing *t)
+{
+	struct buf *b = &t->json;
+	buf_release(b);
+	b->purse = NULL; /* so little is not asked for */
+	buf_add_str(b, ",\"trace\":{");
+	ms_put(b, "duration_msec", since(t, t->done_ns));
+	buf_add_str(b, ",\"message\":\"left out: it does not fit into the memory of the query\"}");
+}
+
 void tracing_put(struct tracing *t, const struct tracing_told *about, const struct ql *ql)
 {
 	const struct ql_stats *st = ql_stats(ql);
@@ -263,6 +274,8 @@ void tracing_put(struct tracing *t, const struct tracing_told *about, const stru
 	node_begin(b, &(struct node){ "answer", since(t, t->done_ns), between(t->done_ns, now) }, &m);
 	msec_put(b, "busy_msec", t->encode_ns);
 	buf_add_str(b, "}]}");
+	if (b->over)
+		left_out_put(t);
 	buf_release(&m);
 }
 
@@ -372,6 +385,7 @@ static void refusals_put(struct buf *b, const struct outlook *o)
 		buf_printf(b, "%s{\"flag\":\"--%s\"", i ? "," : "", limits_flag(r->limit));
 		number_put(b, "limit", r->most);
 		number_put(b, "wants", r->wants);
+		buf_printf(b, ",\"sure\":%s", r->sure ? "true" : "false");
 		text_put(b, "unit",
 		    limits_rows[r->limit].unit == LIMITS_BYTES    ? "bytes"
 		        : limits_rows[r->limit].unit == LIMITS_MS ? "milliseconds"

@@ -22,11 +22,13 @@ equal(all(".k-ex-table .k-ex-bars i", i => [i.className, Math.round(parseFloat(i
 equal(all(".k-ex-tree li li .k-ex-what"), ["read on shards"], "the plan is a tree");
 equal(all(".k-failed, .k-ex-advice").length, 0, "nothing is said against it");
 
-v.set({...plan, heavy: true, refused: [{flag: "--query.max-samples", limit: 1000000, wants: 4500000, unit: "samples"}, {flag: "--query.max-memory", limit: 1 << 20, wants: 3 << 20, unit: "bytes"}, {flag: "--query.timeout", limit: 1000, wants: 2500, unit: "milliseconds"}],
+v.set({...plan, heavy: true, refused: [{flag: "--query.max-samples", limit: 1000000, wants: 4500000, sure: true, unit: "samples"}, {flag: "--query.max-memory", limit: 1 << 20, wants: 3 << 20, unit: "bytes"}, {flag: "--query.timeout", limit: 1000, wants: 2500, unit: "milliseconds"}],
 	selectors: [{...selector, seriesKind: "sampled", matchers: []}]});
 equal(all(".k-failed"), ["It would be refused. It needs about 4,500,000 samples at once; --query.max-samples allows 1,000,000. It needs about 3 MiB of memory; --query.max-memory allows 1 MiB. It needs about 2.5 s of time; --query.timeout allows 1 s."], "who would refuse it, and why");
 equal(all(".k-ex-advice h2"), ["What makes it heavy"], "what makes it heavy");
 ok(/about 10/.test(all(".k-ex-table tbody td")[1]), "an estimate says so");
+v.set({...plan, refused: [{flag: "--query.max-samples", limit: 1000000, wants: 4500000, sure: false, unit: "samples"}]});
+ok(all(".k-failed")[0].startsWith("It may be refused. "), "by the number of groups, which is not known");
 v.set({...plan, seconds: null, cache: {steps: 0, kept: 0}, selectors: [], series: 0});
 equal(all(".k-ex-figure dt"), ["Series", "Samples to read", "Bytes to read", "Memory", "Time"], "nothing of a cache that does not keep it");
 ok(/not known yet/.test(text()) && !v.el.querySelector("table"), "nor a table of no selectors");

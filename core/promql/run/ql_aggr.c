@@ -27,7 +27,7 @@ uint32_t ql_aggr_group_of(struct ql_tab *tab, const struct ql_names *names, bool
 	return ql_tab_add(tab, key, label_hash(key), true, fresh);
 }
 
-static unsigned arrays_of(enum ql_agg op)
+unsigned ql_aggr_arrays(enum ql_agg op)
 {
 	switch (op) {
 	case QL_SUM:
@@ -79,7 +79,7 @@ static struct ql_aggr_group *group_new(struct ql_aggr *g, uint32_t at)
 /* The memory of a group; group_clear makes it one. */
 static void group_init(struct ql_aggr *g, struct ql_aggr_group *gr)
 {
-	unsigned k = arrays_of(g->op);
+	unsigned k = ql_aggr_arrays(g->op);
 	size_t words = ql_words(g->n);
 	uint64_t *mem = arena_alloc(g->arena, (words * 2 + (size_t)g->n * k) * 8);
 	double *v = (double *)(mem + 2 * words);
@@ -252,7 +252,7 @@ static enum err add_begin(
 	    ql_aggr_group_of(&g->tab, &g->names, g->without, col->ls, &g->_scratch, &g->_fresh);
 	if (!g->_fresh)
 		return ERR_OK;
-	enum err e = ql_charge(b, (uint64_t)g->n * arrays_of(g->op), eb);
+	enum err e = ql_charge(b, (uint64_t)g->n * ql_aggr_arrays(g->op), eb);
 	if (!e)
 		group_init(g, group_new(g, g->_group));
 	return e;
@@ -358,7 +358,7 @@ static void merge_deviation(struct ql_aggr_group *to, const struct ql_aggr_group
 static void copy_step(
     const struct ql_aggr *g, struct ql_aggr_group *to, const struct ql_aggr_group *from, uint32_t i)
 {
-	unsigned k = arrays_of(g->op);
+	unsigned k = ql_aggr_arrays(g->op);
 	to->a[i] = from->a[i];
 	if (k > 1)
 		to->b[i] = from->b[i];
@@ -533,7 +533,7 @@ bool ql_aggr_finish(struct ql_aggr *g, uint32_t i, struct ql_col *out)
 
 size_t ql_aggr_bytes(const struct ql_aggr *g)
 {
-	size_t per = (size_t)ql_words(g->n) * 16 + (size_t)g->n * arrays_of(g->op) * 8 +
+	size_t per = (size_t)ql_words(g->n) * 16 + (size_t)g->n * ql_aggr_arrays(g->op) * 8 +
 	    sizeof(struct ql_aggr_group) + sizeof(struct ql_tab_key);
 	size_t sum = g->tab.count * per;
 	for (uint32_t i = 0; i < g->tab.count; i++)

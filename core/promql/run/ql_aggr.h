@@ -67,6 +67,7 @@ static inline uint32_t ql_aggr_part(uint32_t n)
 {
 	return n < QL_AGGR_PART ? n : QL_AGGR_PART;
 }
+unsigned ql_aggr_arrays(enum ql_agg op); /* values that a group holds of a step */
 void ql_aggr_init(struct ql_aggr *g, enum ql_agg op, struct ql_names names, bool without,
     uint32_t n, struct arena *a);
 void ql_aggr_release(struct ql_aggr *g); /* scratch only; the rest is the arena's */

@@ -2,6 +2,7 @@
 #include "core/promql/run/ql_tracing.h"
 
 #include "core/base/rune.h"
+#include "core/promql/run/ql_aggr.h"
 
 #define TEXT_MOST  200u /* bytes of an expression */
 #define DEPTH_MOST 64u  /* nodes inside one another; deeper ones are left out */
@@ -119,11 +120,14 @@ static void pipes_tell(struct ql_trace_piece *p, const struct ql_piece_spec *s)
 		p->function = ql_functab[first->range.fn].name;
 	for (const struct ql_pipe *i = s->pipes; i; i = i->next) {
 		const struct ql_reduce *r = &i->reduce;
-		bool one = r->kind == QL_REDUCE_AGGR && !r->without && !r->names.count;
+		bool one = r->kind && !r->without && !r->names.count;
+		unsigned held = r->kind == QL_REDUCE_BEST ? r->k
+		    : r->kind == QL_REDUCE_AGGR           ? ql_aggr_arrays(r->op)
+		                                          : 0;
 		p->raws += i->mode == QL_PIECE_RAW;
 		p->columns += !r->kind && i->mode != QL_PIECE_RAW;
-		p->ones += one;
-		p->groups += r->kind && !one;
+		p->ones += one ? held : 0;
+		p->groups += one ? 0 : held;
 		if (i->mode != first->mode || i->range.fn != first->range.fn)
 			p->function = NULL;
 	}

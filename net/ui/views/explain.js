@@ -48,7 +48,7 @@ function figures(d) {
 function warnings(d) {
 	const found = advice(d);
 	return [
-		d.refused.length ? h("div", {class: "k-note k-failed", role: "status"}, h("b", null, "It would be refused. "), d.refused.map(limitText).join(" ")) : null,
+		d.refused.length ? h("div", {class: "k-note k-failed", role: "status"}, h("b", null, `It ${d.refused.some(r => r.sure) ? "would" : "may"} be refused. `), d.refused.map(limitText).join(" ")) : null,
 		found.length ? h("section", {class: "k-ex-advice"}, h("h2", {class: "k-ex-head"}, d.heavy || d.refused.length ? "What makes it heavy" : "Worth knowing"),
 			h("ul", null, found.map(a => h("li", null, a.selectors.map(i => h("span", {class: "k-ex-number"}, `${i + 1}`)), h("span", null, a.why), " ", h("span", {class: "k-ex-remedy"}, `Better: ${a.remedy[0].toLowerCase()}${a.remedy.slice(1)}`))))) : null];
 }

@@ -71,24 +71,41 @@ static void limits_are_named(void)
 	outlook_make(&o, p, &e, 1, &l);
 	tap_ok(o.all.series == 110 && o.all.series_most == 210 && o.all.sure == SOURCE_BOUNDS,
 	    "the sum of selectors");
-	tap_ok(o.points == 100 * 1000 + 1000 && o.values_most == 210000, "%d points at once",
+	tap_ok(o.points == 100 * 1000 + 4 * 1000 && o.values_most == 210000, "%d points at once",
 	    (int)o.points);
 	tap_ok(o.memory > 101 * 8000 && o.memory < 3 * 101 * 8000, "%d bytes", (int)o.memory);
 	tap_ok(!o.refusals_count && o.seconds < 0, "nothing is refused");
-	l.samples = 100999;
+	l.samples = 103999;
 	l.memory = 100000;
 	for (unsigned i = 0; i < 5; i++)
 		outlook_note(&e.pace, (struct outlook_work){ 1000, 0 }, 1);
 	outlook_make(&o, p, &e, 1, &l);
 	tap_ok(o.refusals_count == 3 && o.refusals[0].limit == LIMITS_query_samples &&
-	        o.refusals[0].wants == 101000 && o.refusals[1].limit == LIMITS_query_memory &&
+	        o.refusals[0].wants == 104000 && o.refusals[1].limit == LIMITS_query_memory &&
 	        o.refusals[2].limit == LIMITS_query_timeout_ms,
 	    "by three limits, with what is wanted");
 	outlook_make(&o, p, &e, 0, &l);
 	tap_ok(!o.refusals_count, "what is kept is not refused");
+	/* Of groups only the first estimate of their number is known: each series one. */
+	p[0].columns = 0;
+	p[0].groups = 2;
+	l = (struct outlook_limits){ .samples = 100000, .memory = 64 << 20, .timeout_ms = 1000 };
+	outlook_make(&o, p, &e, 1, &l);
+	tap_ok(o.points == 300 * 1000 + 4000 && o.points_least == 8 * 1000 + 4000 &&
+	        o.memory_least < o.memory / 4,
+	    "groups: %d points, or %d", (int)o.points, (int)o.points_least);
+	tap_ok(o.refusals_count == 2 && !o.refusals[0].sure && o.refusals[1].sure,
+	    "so it may be refused by their number, and is by its time");
+	p[0].columns = 1;
+	p[0].groups = 0;
+	outlook_make(&o, p, &e, 1, &l);
+	tap_ok(o.refusals_count && o.refusals[0].sure, "by columns it is");
+	l.memory = 100000;
 	asks[0].told.series = UINT64_MAX;
 	outlook_make(&o, p, &e, 1, &l);
 	tap_ok(o.points == UINT64_MAX && o.all.series == UINT64_MAX, "no sum runs over");
+	tap_ok(o.seconds > 1e15 && o.refusals_count == 3 && o.refusals[2].wants == UINT64_MAX,
+	    "nor does the time: %g s, %d refusals", o.seconds, (int)o.refusals_count);
 }
 
 int main(void)
