@@ -161,7 +161,8 @@ ok(theirs["data"]["series"] > 2000, f"it sees its own: {theirs['data']['series']
 ok(ask("admin", "POST", "/api/v1/admin/tsdb/flush")[0] in (200, 204), "flushed, of both into the same files")
 mixed = explained()
 diffs = [(a[1]["data"]["samples"], b[1]["data"]["samples"]) for a, b in zip(alone, mixed)]
-ok(all(max(a, b) <= 1.25 * min(a, b) for a, b in diffs) and mixed[-1][1]["data"]["files"] == 0, f"nor the totals of files that both are in: {diffs}")
+# Of all metrics at once some have 5 samples a series and some 2,000, so which are looked at counts: by the layout, which the flush changed.
+ok(all(max(a, b) <= (3 if q[1]["query"].startswith("{") else 1.25) * min(a, b) for q, (a, b) in zip(SAME, diffs)) and mixed[-1][1]["data"]["files"] == 0, f"nor the totals of files that both are in: {diffs}")
 compare("acme", START, QUERIES // 4, "beside another tenant")
 told("series", 1.5, 0.95)
 told("samples", 2, 0.95)
@@ -192,6 +193,14 @@ _, a = call("acme", "query_range", explain=1, **limited)
 status, ran = call("acme", "query_range", **limited)
 flags = [r["flag"] for r in a["data"]["refused"]]
 ok(status == 422 and flags and any(f in ran["error"] for f in flags), f"what would be refused is, by a flag that was named: {flags} {ran.get('error')}")
+ok(all(r["sure"] for r in a["data"]["refused"]), f"it is sure of that: {a['data']['refused']}")
+few = dict(limited, query="sum by (job) (wide)")  # five groups of 2,500 series
+_, a = call("acme", "query_range", explain=1, nocache=1, **few)
+status, ran = call("acme", "query_range", **few)
+ok([r["sure"] for r in a["data"]["refused"]].count(False) > 0 or not a["data"]["refused"], f"groups may be few: {a['data']['refused']}")
+ok(not any(r["sure"] for r in a["data"]["refused"]) or status == 422, f"what it is sure of happens: {status} {a['data']['refused']}")
+status, ran = call("acme", "query_range", explain=1, nocache=1, **dict(limited, query="max_over_time(wide[1y:1ms])"))
+ok(status == 422 and "--query.max-samples" in ran["error"], f"what no plan holds is refused as the query is: {status} {ran.get('error')}")
 status, ran = call("acme", "query_range", **dict(limited, query="sum(wide)"))
 _, a = call("acme", "query_range", explain=1, nocache=1, **dict(limited, query="sum(wide)"))
 ok(status == 200 and not a["data"]["refused"], f"what would not is not: {a['data']['refused']}")
