@@ -218,6 +218,9 @@ export async function show(root, ctx) {
 
 	const columns = (...names) => put(head, names.filter((n) => n).map(([text, cls]) => h("th", {class: cls}, text || h("span", {class: "k-unseen"}, "Links"))));
 
+	/* Of what could not be asked nothing is known. */
+	const tell = (text) => put(none, error.textContent ? null : text);
+
 	function drawMoment() {
 		const at = play.at, f = frames[at], all = rowsOf(frames, at);
 		const rows = all.filter((r) => matches(r.name, filter)).slice(0, SHOWN);
@@ -234,7 +237,7 @@ export async function show(root, ctx) {
 				h("td", null, queryLink(parts)));
 		});
 		const below = f && !f.now && f.below ? ` What is not listed had ${count(f.below)} at most.` : "";
-		put(none, !frames.length ? "Nothing is stored yet." : rows.length ? (rows.length < all.length ? `${rows.length} of the ${all.length} largest.` : "") + below : "No name fits.");
+		tell(!frames.length ? "Nothing is stored yet." : rows.length ? (rows.length < all.length ? `${rows.length} of the ${all.length} largest.` : "") + below : "No name fits.");
 		const b = burst(frames);
 		put(hint, frames.length > 1 && b >= 0 && b !== at ? ["Most new series came ", link(printTime(frames[b].time, ctx.settings.zone, {seconds: false}), () => {
 			play.stop();
@@ -251,7 +254,7 @@ export async function show(root, ctx) {
 			h("th", {scope: "row", class: "k-cardname"}, label ? h("span", {class: "k-mono"}, r.name || '""') : r.name === "__name__" ? h("span", {class: "k-mono"}, r.name) : link(r.name, () => open({kind, metric, label: r.name}))),
 			bar(r.value / most, share(r.value / most)), h("td", {class: "k-num"}, count(r.value)),
 			h("td", null, queryLink(label ? {metric, label, value: r.name} : {metric, label: r.name}))));
-		put(none, rows.length ? `${count(rows.length)} of ${count(all ?? rows.length)}, of series with samples in the last 20 minutes.` : filter ? "No name fits." : "No series with samples in the last 20 minutes.");
+		tell(rows.length ? `${count(rows.length)} of ${count(all ?? rows.length)}, of series with samples in the last 20 minutes.` : filter ? "No name fits." : "No series with samples in the last 20 minutes.");
 		put(hint);
 		const known = now?.labels.find((r) => r.name === label);
 		put(rule, remedy({metric, label: label ?? undefined}, ctx.settings.tenant, boundOf(metric ? null : known?.hourAgo ?? null)));
