@@ -7,7 +7,10 @@
 
 const number = text => (text === "+Inf"
 	|| text === "Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
-const quote = text => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")}"`;
+/* What turns text around is written out: it would turn around what stands beside it. */
+const TURNS = /[\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const quote = text => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n")
+	.replace(TURNS, c => `\\u${c.charCodeAt(0).toString(16)}`)}"`;
 const plain = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /* up{job="a"}, as PromQL has it; names that need quotes get them. */
