@@ -281,7 +281,8 @@ let state = "ok", retry = 0, ahead = 0;
 
 const drawBanner = () => {
 	const banner = document.getElementById("banner");
-	const clock = ahead && h("div", {class: "k-banner", role: "status"}, `This browser's clock is ${printDuration(Math.round(Math.abs(ahead) / 1000) * 1000)} ${
+	const unit = Math.abs(ahead) < 600e3 ? 1000 : 60e3;	/* times of answers are whole seconds, and some come late */
+	const clock = ahead && h("div", {class: "k-banner", role: "status"}, `This browser's clock is ${printDuration(Math.round(Math.abs(ahead) / unit) * unit)} ${
 		ahead < 0 ? "ahead of" : "behind"} the server's. "Now" is what the server says.`);
 	put(banner, clock || null, state === "ok" ? null : h("div", {class: "k-banner", role: "alert"}, SAYS[state], " ",
 		h("button", {class: "k-button", onclick: look}, "Try now")));
