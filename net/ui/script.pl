@@ -1,11 +1,12 @@
 #!/usr/bin/perl
 # All modules of the page as one script, small: perl script.pl DIR FILE... writes it to stdout.
 #
-# The modules stand one behind the other, those that are needed before those that need them, in one scope: what a module
-# declares for itself or for others gets a name of its own, and imports become the name of what they mean. A module of views/
-# is found by its name, as import() would. Comments and needless blanks are left out, declarations behind each other become one,
-# and names of variables become short: in each scope the first letters that mean nothing else there, so that functions that do
-# alike look alike and pack well. Names of properties stay, and so does what no scope declares: it is the browser's.
+# The modules stand one behind the other, as they are given, but those that are needed before those that need them, in one
+# scope: what a module declares for itself or for others gets a name of its own, and imports become the name of what they mean.
+# A module of views/ is found by its name, as import() would. Comments and needless blanks are left out, declarations behind
+# each other become one, and names of variables become short: in each scope the first letters that mean nothing else there, so
+# that functions that do alike look alike and pack well. Names of properties stay, and so does what no scope declares: it is
+# the browser's.
 # script.pl - reads one script from stdin, and writes it without comments and blanks, names as they are.
 #
 # What modules may be written like is what this understands, else it ends with an error: imports of names on a line each,
@@ -340,11 +341,7 @@ sub visit {
 	visit($_, $name) for @{$m->{needs}};
 	push @order, $m;
 }
-# What is alike stands near each other, as it packs better: by folder, and texts first.
-my ($rank, %rank) = (0);
-$rank{$_} = ++$rank for qw(promql/words.js promql lib chart views);
-my $rank_of = sub { my ($name) = @_; $rank{$name} // $rank{$name =~ s{/.*}{}r} // $rank + 1 };
-visit($_, "the list") for sort { $rank_of->($a) <=> $rank_of->($b) || $a cmp $b } grep { $_ ne "app.js" } keys %modules;
+visit($_, "the list") for grep { exists $modules{$_} && $_ ne "app.js" } @ARGV;
 # What import() may find, views, stands by its name behind all others, but for app.js, which begins.
 my %found = map { $_ => 1 } @later, grep { m{^views/} && $modules{$_}{exports}{show} } keys %modules;
 my ($found, $n) = ({name => "", imports => {}, exports => {found => "found"}, text => "const found = {"}, 0);
