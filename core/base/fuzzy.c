@@ -185,7 +185,7 @@ void fuzzy_copy(struct fuzzy *f, struct arena *a, const struct fuzzy *from)
 
 void fuzzy_scratch_init(struct fuzzy_scratch *x)
 {
-	x->work = 0;
+	*x = (struct fuzzy_scratch){ .work = 0 };
 	buf_init(&x->folded);
 	buf_init(&x->runes);
 	buf_init(&x->chains);
