@@ -59,20 +59,20 @@ alone() {
 }
 packed() {
 	case $1 in
-	app.js) cat "$out.js" ;;
-	help.md) cat "$out.md" ;;
+	app.js) cat "$out.$$.js" ;;
+	help.md) cat "$out.$$.md" ;;
 	*) plain "$dir/$1" ;;
 	esac
 }
-trap 'rm -f "$out.new" "$out.js" "$out.md"' EXIT
-perl "$dir/script.pl" "$dir" "$@" >"$out.js"
+trap 'rm -f "$out.$$.new" "$out.$$.js" "$out.$$.md"' EXIT
+perl "$dir/script.pl" "$dir" "$@" >"$out.$$.js"
 for f do
 	case $f in
 	help/*.md)
 		printf '\f%s\n' "$(basename "$f" .md)"
 		cat "$dir/$f" ;;
 	esac
-done >"$out.md"
+done >"$out.$$.md"
 set -- $(printf "%s\n" "$@" help.md | LC_ALL=C sort)
 {
 	echo '/* Made by net/ui/pack.sh. */'
@@ -98,7 +98,7 @@ set -- $(printf "%s\n" "$@" help.md | LC_ALL=C sort)
 	done
 	echo "};"
 	echo "const size_t uipack_count = $n;"
-} >"$out.new"
-mv "$out.new" "$out"
-rm -f "$out.js" "$out.md"
+} >"$out.$$.new"
+mv "$out.$$.new" "$out"
+rm -f "$out.$$.js" "$out.$$.md"
 trap - EXIT

@@ -588,7 +588,7 @@ static enum err texts_of_gen(void *arg, struct sel *s)
 	x->s = s;
 	if (o->without)
 		roaring_bitmap_andnot_inplace(s->left, o->without);
-	uint64_t cost, left = roaring_bitmap_get_cardinality(s->left);
+	uint64_t cost = 0, left = roaring_bitmap_get_cardinality(s->left);
 	if (!left)
 		return ERR_OK;
 	e = o->label ? find_name(s, &of, &name) : names_cost(x, &cost);

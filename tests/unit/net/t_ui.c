@@ -36,8 +36,8 @@ static void files_are_whole(void)
 	for (size_t i = 0; i < uipack_count; i++) {
 		const struct uipack_file *f = &uipack_files[i];
 		char *text = text_of(f);
-		tap_ok(text && strlen(text) == f->plain_len, "%s unpacks to %zu bytes of text",
-		    f->name, f->plain_len);
+		tap_ok(text && f->plain_len > 100 && strlen(text) == f->plain_len,
+		    "%s unpacks to %zu bytes of text", f->name, f->plain_len);
 		mem_free(text);
 		packed += f->gzip_len;
 		sorted += i && strcmp(uipack_files[i - 1].name, f->name) < 0;
