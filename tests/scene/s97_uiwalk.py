@@ -244,6 +244,7 @@ with Chrome() as c:
     clean(p, "panels")
 
     # --- history ---
+    scrapes.wait(30)  # at whole quarters of a minute there are two samples of ten seconds then
     p.open(base)
     there(p, "document.activeElement.tagName === 'TEXTAREA'", "the page is there")
     p.key("ArrowUp")
