@@ -9,6 +9,8 @@
 #ifndef CORE_MODEL_SAMPLE_H
 #define CORE_MODEL_SAMPLE_H
 
+#include <stddef.h>
+
 #include "core/base/num.h"
 
 enum sample_kind {
@@ -34,6 +36,19 @@ static inline bool sample_is_hist(double v)
 static inline bool sample_is_no_float(double v)
 {
 	return sample_is_stale(v) || sample_is_hist(v);
+}
+/* Where t_ms stands among n times that ascend, or would: the first one at or after it. */
+static inline size_t sample_place(const int64_t *times, size_t n, int64_t t_ms)
+{
+	size_t lo = 0, hi = n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (times[mid] < t_ms)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 static inline double sample_stale(void)
 {

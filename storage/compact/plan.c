@@ -4,6 +4,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/num.h"
+#include "core/model/sample.h"
 
 #define HOUR_MS INT64_C(3600000)
 
@@ -43,20 +44,6 @@ int64_t plan_bucket(int64_t t_ms, int64_t width_ms)
 	return start_ms > t_ms ? num_sat_sub(start_ms, width_ms) : start_ms;
 }
 
-/* Where t_ms is in an ascending list, or belongs. */
-static size_t place_of(const int64_t *list, size_t count, int64_t t_ms)
-{
-	size_t lo = 0, hi = count;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (list[mid] < t_ms)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 int64_t plan_round(const struct plan_limits *l, int64_t closed_ms, const int64_t *ranges,
     size_t count, int64_t start_ms, int64_t *end_ms)
 {
@@ -65,7 +52,7 @@ int64_t plan_round(const struct plan_limits *l, int64_t closed_ms, const int64_t
 		*end_ms = num_sat_add(from_ms, l->widths_ms[i]);
 		if (*end_ms > closed_ms || *end_ms - l->widths_ms[i] != from_ms)
 			continue;
-		size_t at = place_of(ranges, count, from_ms);
+		size_t at = sample_place(ranges, count, from_ms);
 		if (at + 1 < count && ranges[at + 1] < *end_ms)
 			return from_ms;
 	}

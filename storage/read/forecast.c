@@ -2,6 +2,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/num.h"
+#include "core/model/sample.h"
 #include "storage/meta/postings_priv.h"
 
 #define EXTENTS_MAX 4u /* units of one series in one file that are read */
@@ -132,19 +133,6 @@ static bool times_open(struct looker *l, const struct cfile_entry *e)
 	    cfile_times_has(&l->times, e->column);
 }
 
-static uint32_t before(const int64_t *t, uint32_t n, int64_t t_ms)
-{
-	uint32_t lo = 0, hi = n;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (t[mid] < t_ms)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Samples of an entry in the range. */
 static uint32_t within(struct looker *l, const struct cfile_entry *e)
 {
@@ -154,9 +142,9 @@ static uint32_t within(struct looker *l, const struct cfile_entry *e)
 	if (!l->cut || !times_open(l, e) ||
 	    cfile_unit_times(&l->unit, e->outside ? &l->times : NULL, e, &t, &eb))
 		return e->count;
-	uint32_t from = before(t, e->count, l->u->t_min_ms), to = e->count;
+	uint32_t from = (uint32_t)sample_place(t, e->count, l->u->t_min_ms), to = e->count;
 	if (l->u->t_max_ms < INT64_MAX)
-		to = before(t, e->count, l->u->t_max_ms + 1);
+		to = (uint32_t)sample_place(t, e->count, l->u->t_max_ms + 1);
 	return to > from ? to - from : 0;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
+#include "core/model/sample.h"
 #include "storage/read/select.h"
 
 #define EXTENTS_MIN  16u
@@ -490,20 +491,6 @@ static void trim(const struct unitread *u, struct column *c, uint32_t from)
 	column_keep(c, from, skip, end - from - skip);
 }
 
-/* The first sample at or after a time among n. */
-static uint32_t place_of(const int64_t *t, uint32_t n, int64_t t_ms)
-{
-	uint32_t lo = 0, hi = n;
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		if (t[mid] < t_ms)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static bool is_over(const struct unitread *u)
 {
 	return u->work >= UNITREAD_WORK;
@@ -532,7 +519,7 @@ static bool join_merge(struct unitread *u, struct column *acc)
 
 static void join_begin(struct unitread *u, struct column *acc, uint32_t from)
 {
-	uint32_t lo = place_of(acc->t_ms, from, acc->t_ms[from]);
+	uint32_t lo = (uint32_t)sample_place(acc->t_ms, from, acc->t_ms[from]);
 	times_mixed(u);
 	u->join = (struct unitread_join){ .on = true, .lo = lo, .from = from, .a = from, .b = lo };
 	column_clear(&u->spare);
@@ -733,8 +720,9 @@ static enum have stretch_read(struct unitread *u, struct unitread_file *f, struc
 	s->n = e->count;
 	if (LIKELY(t[0] >= u->t_min_ms && t[e->count - 1] <= u->t_max_ms))
 		return HAVE_YES;
-	s->skip = place_of(t, e->count, u->t_min_ms);
-	s->n = u->t_max_ms == INT64_MAX ? e->count : place_of(t, e->count, u->t_max_ms + 1);
+	s->skip = (uint32_t)sample_place(t, e->count, u->t_min_ms);
+	s->n = u->t_max_ms == INT64_MAX ? e->count
+	                                : (uint32_t)sample_place(t, e->count, u->t_max_ms + 1);
 	s->n -= s->n < s->skip ? s->n : s->skip;
 	memmove(t, t + s->skip, s->n * sizeof(*t));
 	return HAVE_YES;
