@@ -230,13 +230,17 @@ static void notes(const struct teller *to)
 
 /* --- what the store knows --- */
 
+/* Less is what new targets bring when they are scraped for the first time. */
+#define EXPLODES_LEAST 5000u
+
 static void explodes(const struct teller *to, const struct alarm_row *a)
 {
 	const struct watch_row *w = &a->row;
 	static const char remedy[] =
 	    "find what makes the label and leave it out there, or hold it by a rule (tenants.NAME.cardinality)";
 	struct doctor_finding f = { .id = "cardinality",
-		.severity = w->kind == WATCH_RULE ? DOCTOR_NOTE : DOCTOR_WARN,
+		.severity =
+		    w->kind == WATCH_RULE || a->total < EXPLODES_LEAST ? DOCTOR_NOTE : DOCTOR_WARN,
 		.remedy = remedy,
 		.since_ms = a->first_ms };
 	if (w->kind == WATCH_RULE)

@@ -218,13 +218,18 @@ static void of_tenants(void)
 		      .label = "user",
 		      .examples = { "u1" } },
 		    .most = 500,
+		    .total = 9000,
+		    .on = true },
+		{ .row = { .tenant = 7, .kind = WATCH_LABEL, .label = "fresh", .examples = { "f" } },
+		    .most = 90,
+		    .total = 700,
 		    .on = true },
 		{ .row = { .tenant = 8, .kind = WATCH_METRIC, .metric = "of_another" }, .on = true },
 	};
 	find((struct doctortenant){ .notes = n,
 	    .notes_count = COUNT_OF(n),
 	    .alarms = alarms,
-	    .alarms_count = 2,
+	    .alarms_count = COUNT_OF(alarms),
 	    .id = 7,
 	    .series = 990,
 	    .series_max = 1000 });
@@ -238,8 +243,10 @@ static void of_tenants(void)
 	    "what is over for ten minutes is a note");
 	tap_ok(has("cardinality", DOCTOR_WARN, "label \"user\" of metric \"m\" brings up to 500"),
 	    "what explodes, by its worst moment");
+	tap_ok(has("cardinality", DOCTOR_NOTE, "label \"fresh\" brings up to 90"),
+	    "what a first scrape brings is a note");
 	tap_ok(has("tenant_series", DOCTOR_BAD, "990 of 1000"), "what is full");
-	tap_is_u64(found_count, 8, "and nothing of other tenants");
+	tap_is_u64(found_count, 9, "and nothing of other tenants");
 	unsigned ends = 0;
 	for (unsigned i = 0; i < found_count; i++) {
 		size_t len = strlen(found[i].text);
