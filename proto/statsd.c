@@ -223,19 +223,6 @@ static enum statsd_bad read_group(struct statsd_reader *r, const char *p, const 
 	return STATSD_FINE;
 }
 
-static bool is_ascii(const char *s, size_t len)
-{
-	uint64_t all = 0, word;
-	size_t i = 0;
-	for (; i + 8 <= len; i += 8) {
-		memcpy(&word, s + i, 8);
-		all |= word;
-	}
-	for (; i < len; i++)
-		all |= (uint64_t)(unsigned char)s[i];
-	return !(all & UINT64_C(0x8080808080808080));
-}
-
 static enum statsd_bad begin_line(struct statsd_reader *r)
 {
 	const char *p = r->line.s, *end = p + r->line.len, *colon = find(p, end, ':');
@@ -287,7 +274,7 @@ enum statsd_got statsd_next(struct statsd_reader *r)
 	}
 	if (!next_line(r))
 		return STATSD_END;
-	if (!is_ascii(r->line.s, r->line.len) && !rune_valid(r->line.s, r->line.len))
+	if (!rune_is_ascii(r->line.s, r->line.len) && !rune_valid(r->line.s, r->line.len))
 		return fail(r, STATSD_BAD_UTF8);
 	if (*r->line.s == '_') {
 		if (begins(r->line.s, r->line.s + r->line.len, "_e{"))

@@ -19,19 +19,6 @@
 #define COST_LOOK  3u
 #define COST_ALIKE 24u
 
-static bool is_ascii(const char *s, size_t len)
-{
-	uint64_t all = 0, word;
-	size_t i = 0;
-	for (; i + 8 <= len; i += 8) {
-		memcpy(&word, s + i, 8);
-		all |= word;
-	}
-	for (; i < len; i++)
-		all |= (uint8_t)s[i];
-	return !(all & UINT64_C(0x8080808080808080));
-}
-
 /* As Go's range over a string: a byte that is no UTF-8 is one U+FFFD. */
 static size_t next_rune(const char *s, size_t len, uint32_t *rune)
 {
@@ -162,7 +149,7 @@ bool fuzzy_add(struct fuzzy *f, struct arena *a, const char *term, size_t len)
 	if (is_new && room) {
 		struct fuzzy_term *t = &f->terms[f->count++];
 		*t = (struct fuzzy_term){ .s = arena_dup(a, b.data, b.len), .len = b.len };
-		t->ascii = is_ascii(t->s, t->len);
+		t->ascii = rune_is_ascii(t->s, t->len);
 		t->runes_count = runes_of(t->s, t->len, &b);
 		t->runes = arena_dup(a, b.data, b.len);
 		letters_make(t, a, &b);
@@ -225,7 +212,7 @@ static bool part_score(const struct fuzzy_term *t, const char *text, size_t len,
 	*score = 1;
 	if (!pos)
 		return true;
-	if (!t->ascii || !is_ascii(text, len)) {
+	if (!t->ascii || !rune_is_ascii(text, len)) {
 		size_t all = runes_count(text, len);
 		pos = runes_count(text, pos);
 		most = all > t->runes_count ? all - t->runes_count : 0;
@@ -361,7 +348,7 @@ static bool order_score(const struct fuzzy *f, const struct fuzzy_term *t, struc
 	*score = 1;
 	if (!memcmp(text, t->s, t->len))
 		return true;
-	bool ascii = is_ascii(text, len);
+	bool ascii = rune_is_ascii(text, len);
 	size_t most = steps_most(f, len), steps;
 	if (ascii && !t->ascii)
 		return false;
@@ -484,7 +471,7 @@ static double alike(
 {
 	if (!len)
 		return 0;
-	if (t->len <= 64 && len <= 64 && t->ascii && is_ascii(text, len)) {
+	if (t->len <= 64 && len <= 64 && t->ascii && rune_is_ascii(text, len)) {
 		x->work += COST_ALIKE;
 		return t->len > len ? jaro_short(text, len, t->s, t->len, least, x->places)
 		                    : jaro_short(t->s, t->len, text, len, least, x->places);

@@ -9,6 +9,7 @@
 
 #include "core/base/check.h"
 #include <stdarg.h>
+#include <string.h>
 
 /* Length of the code point at s, 1..4; 0 when the bytes there are not valid UTF-8 or len is 0. */
 size_t rune_decode(const char *s, size_t len, uint32_t *rune);
@@ -39,5 +40,18 @@ bool rune_word(uint32_t rune);
 /* Simple case mapping of Unicode 15.0, as Go's unicode.ToUpper and ToLower. */
 uint32_t rune_upper(uint32_t rune);
 uint32_t rune_lower(uint32_t rune);
+/* Is no byte above 0x7f? Eight at a time: most text is. */
+static inline bool rune_is_ascii(const char *s, size_t len)
+{
+	uint64_t all = 0, word;
+	size_t i = 0;
+	for (; i + 8 <= len; i += 8) {
+		memcpy(&word, s + i, 8);
+		all |= word;
+	}
+	for (; i < len; i++)
+		all |= (uint8_t)s[i];
+	return !(all & UINT64_C(0x8080808080808080));
+}
 
 #endif
