@@ -309,14 +309,12 @@ enum err bchunk_histograms(struct bits_hist *h)
 	enum err e = layout(&r);
 	if (e)
 		return e;
-	if (h->is_float)
-		r.floats = mem_array(NULL, r.layout.buckets + 2u, sizeof(*r.floats));
-	else
-		r.ints = mem_array(NULL, r.layout.buckets + 1u, sizeof(*r.ints));
-	if (r.ints)
-		memset(r.ints, 0, (r.layout.buckets + 1u) * sizeof(*r.ints));
+	/* a stale first sample gives no bucket a first value: from 0, as in Go */
+	size_t width = h->is_float ? sizeof(*r.floats) : sizeof(*r.ints), n = r.layout.buckets + 2u;
+	void *before = memset(mem_array(NULL, n, width), 0, n * width);
+	r.floats = h->is_float ? before : NULL;
+	r.ints = h->is_float ? NULL : before;
 	e = samples(&r);
-	mem_free(r.ints);
-	mem_free(r.floats);
+	mem_free(before);
 	return e;
 }
