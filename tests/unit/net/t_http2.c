@@ -2,13 +2,10 @@
  * The HTTP server over loopback, HTTP/2 with prior knowledge: an nghttp2 client, and hand-made
  * frames where a client library would refuse to misbehave.
  */
-#include <errno.h>
-#include <nghttp2/nghttp2.h>
-
-#include "tests/lib/httpcli.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 #include "tests/lib/testteam.h"
+#include "tests/unit/net/h2talk.h"
 #include "tests/unit/net/httproutes.h"
 #include "tests/unit/net/overtls.h"
 
@@ -70,252 +67,11 @@ static bool quiet(size_t conns, size_t reqs)
 	return false;
 }
 
-/* ---- a client ---- */
-
-#define STREAMS 700
-struct cli {
-	int fd;
-	nghttp2_session *ng;
-	struct {
-		int status;
-		char *body;
-		size_t len;
-		bool closed;
-		uint32_t code;
-		char seen[32], text[128]; /* x-seen or x-status; x-text or x-note */
-		bool trailed;             /* they came behind the body */
-	} s[STREAMS * 2 + 2];             /* by stream id */
-	unsigned closed;
-	bool goaway, over;
-	uint32_t goaway_code;
-	const char *send_data;
-	size_t send_len, send_off[STREAMS * 2 + 2];
-	size_t frame, padding; /* of DATA, at most; 0: as nghttp2 likes it */
-};
-
-static int cli_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
-    size_t name_len, const uint8_t *value, size_t len, uint8_t flags, void *arg)
-{
-	(void)ng;
-	(void)flags;
-	(void)len;
-	struct cli *c = arg;
-	if (name_len == 7 && !memcmp(name, ":status", 7))
-		c->s[f->hd.stream_id].status = atoi((const char *)value);
-	bool count = name_len == 6 && !memcmp(name, "x-seen", 6);
-	bool code = name_len == 8 && !memcmp(name, "x-status", 8);
-	bool text = name_len == 6 && (!memcmp(name, "x-text", 6) || !memcmp(name, "x-note", 6));
-	if (count || code) {
-		snprintf(c->s[f->hd.stream_id].seen, 32, "%s", (const char *)value);
-		c->s[f->hd.stream_id].trailed = f->headers.cat == NGHTTP2_HCAT_HEADERS;
-	} else if (text) {
-		snprintf(c->s[f->hd.stream_id].text, 128, "%s", (const char *)value);
-	}
-	return 0;
-}
-
-static int cli_data(
-    nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
-{
-	(void)ng;
-	(void)flags;
-	struct cli *c = arg;
-	c->s[id].body = realloc(c->s[id].body, c->s[id].len + len + 1);
-	memcpy(c->s[id].body + c->s[id].len, data, len);
-	c->s[id].len += len;
-	c->s[id].body[c->s[id].len] = 0;
-	return 0;
-}
-
-static int cli_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
-{
-	(void)ng;
-	struct cli *c = arg;
-	c->s[id].closed = true;
-	c->s[id].code = code;
-	c->closed++;
-	return 0;
-}
-
-static int cli_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
-{
-	(void)ng;
-	struct cli *c = arg;
-	if (f->hd.type == NGHTTP2_GOAWAY) {
-		c->goaway = true;
-		c->goaway_code = f->goaway.error_code;
-	}
-	return 0;
-}
-
-static ssize_t cli_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
-    nghttp2_data_source *source, void *arg)
-{
-	(void)ng;
-	(void)source;
-	struct cli *c = arg;
-	size_t n = c->send_len - c->send_off[id];
-	n = n < len ? n : len;
-	memcpy(buf, c->send_data + c->send_off[id], n);
-	c->send_off[id] += n;
-	if (c->send_off[id] == c->send_len)
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	return (ssize_t)n;
-}
-
-static ssize_t cli_frame_size(nghttp2_session *ng, uint8_t type, int32_t id, int32_t conn_window,
-    int32_t window, uint32_t max, void *arg)
-{
-	(void)ng;
-	(void)type;
-	(void)id;
-	struct cli *c = arg;
-	size_t size = c->frame ? c->frame : 16384;
-	const size_t bounds[] = { (size_t)conn_window, (size_t)window, max };
-	for (size_t i = 0; i < COUNT_OF(bounds); i++)
-		size = bounds[i] < size ? bounds[i] : size;
-	return (ssize_t)size;
-}
-
-static ssize_t cli_padding(nghttp2_session *ng, const nghttp2_frame *f, size_t max, void *arg)
-{
-	(void)ng;
-	struct cli *c = arg;
-	size_t want = f->hd.length + (f->hd.type == NGHTTP2_DATA ? c->padding : 0);
-	return (ssize_t)(want < max ? want : max);
-}
-
-static void cli_flush(struct cli *c)
-{
-	const uint8_t *p;
-	ssize_t n;
-	while (!c->over && (n = nghttp2_session_mem_send(c->ng, &p)) > 0)
-		if (!httpcli_send(c->fd, p, (size_t)n))
-			c->over = true;
-}
-
-/* manual: windows are not opened again by themselves. */
-static void cli_open(struct cli *c, bool manual)
-{
-	memset(c, 0, sizeof *c);
-	c->fd = httpcli_dial(address);
-	nghttp2_session_callbacks *cb;
-	nghttp2_option *opt;
-	nghttp2_session_callbacks_new(&cb);
-	nghttp2_option_new(&opt);
-	nghttp2_option_set_no_auto_window_update(opt, manual);
-	nghttp2_session_callbacks_set_on_header_callback(cb, cli_header);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, cli_data);
-	nghttp2_session_callbacks_set_on_stream_close_callback(cb, cli_close);
-	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, cli_frame);
-	nghttp2_session_callbacks_set_data_source_read_length_callback(cb, cli_frame_size);
-	nghttp2_session_callbacks_set_select_padding_callback(cb, cli_padding);
-	nghttp2_session_client_new2(&c->ng, cb, c, opt);
-	nghttp2_session_callbacks_del(cb);
-	nghttp2_option_del(opt);
-	nghttp2_submit_settings(c->ng, 0, NULL, 0);
-	cli_flush(c);
-}
-
-static int32_t cli_ask(struct cli *c, const char *method, const char *path, const char *extra_name,
-    const char *extra_value, bool body)
-{
-#define NV(n, v) { (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), 0 }
-	nghttp2_nv nv[] = { NV(":method", method), NV(":path", path), NV(":scheme", "http"),
-		NV(":authority", "a"),
-		NV(extra_name ? extra_name : "x", extra_value ? extra_value : "y") };
-	nghttp2_data_provider p = { .read_callback = cli_read };
-	return nghttp2_submit_request(c->ng, NULL, nv, 5, body ? &p : NULL, NULL);
-}
-
-/*
- * Talks until so many streams have closed, or GOAWAY with wait_end and the end of the connection,
- * or nothing comes for timeout_ms.
- */
-static bool cli_run(struct cli *c, unsigned closed, int timeout_ms)
-{
-	static uint8_t in[65536];
-	cli_flush(c);
-	while (!c->over && c->closed < closed) {
-		ssize_t n = httpcli_some(c->fd, in, sizeof in, timeout_ms);
-		if (n <= 0) {
-			c->over |= n == 0;
-			break;
-		}
-		if (nghttp2_session_mem_recv(c->ng, in, (size_t)n) < 0)
-			c->over = true;
-		cli_flush(c);
-	}
-	return c->closed >= closed;
-}
-
-static void cli_end(struct cli *c)
-{
-	close(c->fd);
-	for (size_t i = 0; i < COUNT_OF(c->s); i++)
-		free(c->s[i].body);
-	nghttp2_session_del(c->ng);
-}
-
 static struct cli c;
-static size_t frame(
-    char *out, uint8_t type, uint8_t flags, uint32_t id, const void *data, size_t len);
-
-/* ---- hand-made frames ---- */
-
-#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-static size_t frame(char *out, uint8_t type, uint8_t flags, uint32_t id, const void *data, size_t len)
-{
-	const uint8_t head[9] = { (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type,
-		flags, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id };
-	memcpy(out, head, 9);
-	if (len)
-		memcpy(out + 9, data, len);
-	return 9 + len;
-}
-
-/* Sends frames, again and again, until GOAWAY comes; its code, or -1. */
-static int64_t abuse(
-    const char *first, size_t first_len, const char *again, size_t again_len, unsigned times)
-{
-	int fd = httpcli_dial(address);
-	char start[64];
-	memcpy(start, PREFACE, 24);
-	size_t n = 24 + frame(start + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
-	httpcli_send(fd, start, n);
-	if (first_len)
-		httpcli_send(fd, first, first_len);
-	for (unsigned i = 0; i < times; i++)
-		if (!httpcli_send(fd, again, again_len))
-			break;
-	static uint8_t in[1u << 20];
-	size_t len = 0;
-	ssize_t r;
-	/* An answer is awaited (it ends the connection), or that none comes. */
-	int patience_ms = times > 1000 ? 60000 : 300;
-	errno = 0;
-	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, patience_ms)) > 0)
-		len += (size_t)r;
-	int why = errno;
-	close(fd);
-	for (size_t at = 0; at + 9 <= len;) {
-		size_t size = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
-		if (in[at + 3] == NGHTTP2_GOAWAY && at + 17 <= len)
-			return (int64_t)((uint32_t)in[at + 13] << 24 | (uint32_t)in[at + 14] << 16 |
-			    (uint32_t)in[at + 15] << 8 | in[at + 16]);
-		at += 9 + size;
-	}
-	if (times > 1000)
-		printf("# no GOAWAY in %zu bytes; the end: %s\n", len, strerror(why));
-	return -1;
-}
-
-/* ---- cases ---- */
 
 static void plain(void)
 {
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	int32_t a = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
 	int32_t b = cli_ask(&c, "GET", "/nowhere", NULL, NULL, false);
 	int32_t d = cli_ask(&c, "HEAD", "/-/healthy", NULL, NULL, false);
@@ -344,7 +100,7 @@ static void bodies(void)
 	static char big[6000000];
 	for (size_t i = 0; i < sizeof big; i++)
 		big[i] = (char)(i * 7 + i / 255);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = big;
 	c.send_len = sizeof big;
 	int32_t a = cli_ask(&c, "POST", "/echo", "expect", "100-continue", true);
@@ -380,7 +136,7 @@ static void large_frames(void)
 	char declared[32];
 	for (size_t i = 0; i < sizeof big; i++)
 		big[i] = (char)(i * 13 + i / 253);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	cli_run(&c, 1, 100); /* SETTINGS */
 	uint32_t max = nghttp2_session_get_remote_settings(c.ng, NGHTTP2_SETTINGS_MAX_FRAME_SIZE);
 	tap_is_u64(max, LIMIT_H2_FRAME_BYTES, "frames of 256 KiB are welcome");
@@ -454,7 +210,7 @@ static void streamed(void)
 	for (size_t i = 0; i < sizeof big; i++)
 		big[i] = (char)(i * 13 + i / 251);
 	unsigned done = seen_all().streams_done;
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = big;
 	c.send_len = sizeof big;
 	const char *type = "content-type", *back = "application/x-back";
@@ -498,7 +254,7 @@ static void streamed(void)
 
 static void many(void)
 {
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	cli_run(&c, 1, 100); /* SETTINGS */
 	for (unsigned i = 0; i < 600; i++)
 		cli_ask(&c, "GET", i % 3 ? "/later" : "/big?20000", NULL, NULL, false);
@@ -574,7 +330,8 @@ static void heads(void)
 	tap_is_i64(first_status(talk, n), 200, "a head of 1 MB in 62 frames is read");
 	tap_is_i64(first_status(talk, long_head(talk, 1050000)), 999, "over 1 MiB is refused");
 	n = long_head(talk, 66 * 16384);
-	tap_is_i64(abuse(talk, n, NULL, 0, 0), NGHTTP2_ENHANCE_YOUR_CALM, "66 frames are too many");
+	tap_is_i64(abuse(address, talk, n, NULL, 0, 0), NGHTTP2_ENHANCE_YOUR_CALM,
+	    "66 frames are too many");
 	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
 	tap_is_i64((int64_t)metric_sum(M_INFLIGHT_BYTES), 0, "nothing is left of them");
 }
@@ -585,7 +342,7 @@ static void announced(void)
 	static struct cli crowd[5];
 	unsigned good = 0;
 	for (unsigned i = 0; i < COUNT_OF(crowd); i++) {
-		cli_open(&crowd[i], false);
+		cli_open(&crowd[i], address, false);
 		cli_run(&crowd[i], 1, 50);
 		char f[200 * 60];
 		size_t n = 0;
@@ -604,7 +361,7 @@ static void announced(void)
 	}
 	tap_is_i64(held, 600 * LIMIT_STREAM_BYTES, "600 streams that only announce count as streams");
 	static char body[500000];
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = body;
 	c.send_len = sizeof body;
 	for (unsigned i = 0; i < 20; i++) {
@@ -626,13 +383,13 @@ static void turns(void)
 	static struct cli busy[2];
 	unsigned before = seen_all().busy, done = 0;
 	for (unsigned i = 0; i < COUNT_OF(busy); i++) {
-		cli_open(&busy[i], false);
+		cli_open(&busy[i], address, false);
 		cli_run(&busy[i], 1, 50);
 		for (unsigned k = 0; k < 120; k++)
 			cli_ask(&busy[i], "GET", "/busy?1000", NULL, NULL, false);
 		cli_flush(&busy[i]);
 	}
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	for (unsigned i = 0; i < 5; i++) {
 		int32_t a = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
 		cli_run(&c, i + 1, 5000);
@@ -647,7 +404,7 @@ static void turns(void)
 	cli_end(&busy[0]);
 	cli_end(&busy[1]);
 	/* It leaves with most of them not begun. */
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	cli_run(&c, 1, 50);
 	for (unsigned k = 0; k < 120; k++)
 		cli_ask(&c, "GET", "/busy?1000", NULL, NULL, false);
@@ -661,7 +418,7 @@ static void turns(void)
 /* The window opens by a byte a minute: that is no reading. */
 static void drop_by_drop(void)
 {
-	cli_open(&c, true);
+	cli_open(&c, address, true);
 	int32_t a = cli_ask(&c, "GET", "/stream?10000000", NULL, NULL, false);
 	cli_run(&c, 99, 300);
 	for (unsigned i = 0; i < 5 && !c.s[a].closed; i++) {
@@ -681,7 +438,7 @@ static void slow_reader(void)
 {
 	tap_ok(quiet(0, 0), "(quiet)");
 	unsigned done = seen_all().streams_done;
-	cli_open(&c, true);
+	cli_open(&c, address, true);
 	int32_t a = cli_ask(&c, "GET", "/stream?10000000", NULL, NULL, false);
 	cli_run(&c, 99, 300);
 	tap_is_u64(c.s[a].len, 65535, "an answer stops at the client's window");
@@ -707,7 +464,7 @@ static void leaving(void)
 {
 	tap_ok(quiet(0, 0), "(quiet)");
 	struct seen before = seen_all();
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
 	cli_run(&c, 1, 200);
 	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
@@ -734,7 +491,7 @@ static void deadlines(void)
 	size_t n = 24 + frame(b + 24, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
 	n += frame(b + n, NGHTTP2_HEADERS, 0, 1, "\x82\x84", 2);
 	httpcli_send(fd, b, n);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_len = 1;
 	c.send_data = "x";
 	cli_run(&c, 1, 100);
@@ -749,7 +506,7 @@ static void deadlines(void)
 	    "an idle connection gets GOAWAY after 75 s");
 	cli_end(&c);
 	/* A body that never comes. */
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	n = frame(b, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
 	    "\x83\x86\x01\x01"
 	    "a\x04\x05/echo",
@@ -775,27 +532,28 @@ static void misdeeds(void)
 {
 	char f[3000];
 	size_t n = frame(f, NGHTTP2_PING, 0, 0, "12345678", 8);
-	tap_is_i64(abuse(NULL, 0, f, n, 900), -1, "900 PING are borne");
-	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "1,200 are not");
+	tap_is_i64(abuse(address, NULL, 0, f, n, 900), -1, "900 PING are borne");
+	tap_is_i64(abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "1,200 are not");
 	n = frame(f, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
-	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor SETTINGS");
+	tap_is_i64(abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor SETTINGS");
 	n = frame(f, NGHTTP2_PRIORITY, 0, 3, "\0\0\0\1\0", 5);
-	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor PRIORITY");
+	tap_is_i64(abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor PRIORITY");
 	n = frame(f, NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
-	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor WINDOW_UPDATE");
-	n = frame(f, 0x55, 0, 0, "x", 1);
 	tap_is_i64(
-	    abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor frames of unknown type");
+	    abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor WINDOW_UPDATE");
+	n = frame(f, 0x55, 0, 0, "x", 1);
+	tap_is_i64(abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+	    "nor frames of unknown type");
 	char first[200];
 	size_t m = frame(first, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
 	    "\x83\x86\x01\x01"
 	    "a\x04\x05/echo",
 	    12);
 	n = frame(f, NGHTTP2_DATA, 0, 1, NULL, 0);
-	tap_is_i64(abuse(first, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor empty DATA");
+	tap_is_i64(abuse(address, first, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "nor empty DATA");
 	m = frame(first, NGHTTP2_HEADERS, 0, 1, "\x82", 1);
 	n = frame(f, NGHTTP2_CONTINUATION, 0, 1, "", 0);
-	int64_t code = abuse(first, m, f, n, 80);
+	int64_t code = abuse(address, first, m, f, n, 80);
 	tap_ok(code == NGHTTP2_ENHANCE_YOUR_CALM || code > 0, "nor CONTINUATION without end (%lld)",
 	    (long long)code);
 	/* Rapid reset: each request is reset at once. */
@@ -809,8 +567,8 @@ static void misdeeds(void)
 		    12);
 		len += frame(rapid + len, NGHTTP2_RST_STREAM, 0, 1 + 2 * i, "\0\0\0\x08", 4);
 	}
-	tap_is_i64(
-	    abuse(rapid, len, NULL, 0, 0), NGHTTP2_ENHANCE_YOUR_CALM, "nor 300 resets in a row");
+	tap_is_i64(abuse(address, rapid, len, NULL, 0, 0), NGHTTP2_ENHANCE_YOUR_CALM,
+	    "nor 300 resets in a row");
 	/* An indexed field of 3,000 bytes, referred to many times. */
 	static char bomb[12000];
 	size_t at = 0;
@@ -826,10 +584,10 @@ static void misdeeds(void)
 	static char bomb_frame[12100];
 	n = frame(bomb_frame, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM,
 	    1, bomb, at);
-	code = abuse(bomb_frame, n, NULL, 0, 0);
+	code = abuse(address, bomb_frame, n, NULL, 0, 0);
 	tap_ok(code == NGHTTP2_ENHANCE_YOUR_CALM, "nor a head that unpacks to 24 MB (%lld)",
 	    (long long)code);
-	tap_ok(abuse("\0\0\x05\x06\0\0\0\0\0xxxxx", 14, NULL, 0, 0) > 0,
+	tap_ok(abuse(address, "\0\0\x05\x06\0\0\0\0\0xxxxx", 14, NULL, 0, 0) > 0,
 	    "a malformed frame is a connection error");
 	advance(3000);
 	tap_ok(quiet(0, 0), "nothing is left of them");
@@ -856,9 +614,11 @@ static void silent_frames(void)
 	 * that. */
 	size_t k = frame(closed, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\x83\x86", 2);
 	n = frame(f, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "\x03\0\0\0", 4);
-	tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "DATA that is all padding");
+	tap_is_i64(abuse(address, open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+	    "DATA that is all padding");
 	n = frame(f, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "", 1);
-	tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "with a padding of none");
+	tap_is_i64(abuse(address, open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+	    "with a padding of none");
 	static const struct {
 		const char *what;
 		uint8_t type, flags;
@@ -876,19 +636,20 @@ static void silent_frames(void)
 	for (size_t i = 0; i < COUNT_OF(on_closed); i++) {
 		n = frame(f, on_closed[i].type, on_closed[i].flags, 1, on_closed[i].payload,
 		    on_closed[i].len);
-		tap_is_i64(abuse(closed, k, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+		tap_is_i64(abuse(address, closed, k, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
 		    "%s on a closed stream", on_closed[i].what);
-		tap_is_i64(abuse(closed, k, f, n, 100), -1, "of which a hundred are borne");
+		tap_is_i64(abuse(address, closed, k, f, n, 100), -1, "of which a hundred are borne");
 	}
 	static const uint8_t types[] = { NGHTTP2_GOAWAY, NGHTTP2_ALTSVC, NGHTTP2_ORIGIN,
 		NGHTTP2_PRIORITY_UPDATE, 0xff };
 	for (size_t i = 0; i < COUNT_OF(types); i++) {
 		n = frame(f, types[i], 0, 0, "\0\0\0\0\0\0\0\0", 8);
-		tap_is_i64(abuse(open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
+		tap_is_i64(abuse(address, open, m, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM,
 		    "frames of type %u on no stream", types[i]);
 	}
 	n = frame(f, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "12345678", 8);
-	tap_is_i64(abuse(NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "answers to no PING");
+	tap_is_i64(
+	    abuse(address, NULL, 0, f, n, 1200), NGHTTP2_ENHANCE_YOUR_CALM, "answers to no PING");
 	advance(3000);
 	tap_ok(quiet(0, 0), "nothing is left of them");
 }
@@ -899,31 +660,34 @@ static void stream_ids(void)
 	char f[400];
 	size_t n = request(f, END_BOTH, 5, "/ping");
 	n += request(f + n, END_BOTH, 3, "/ping");
-	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "a stream below the last one");
+	tap_is_i64(abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR,
+	    "a stream below the last one");
 	n = request(f, END_BOTH, 1, "/ping");
 	n += request(f + n, END_BOTH, 1, "/ping");
-	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_STREAM_CLOSED, "a stream that was ended");
+	tap_is_i64(
+	    abuse(address, f, n, NULL, 0, 0), NGHTTP2_STREAM_CLOSED, "a stream that was ended");
 	n = request(f, END_BOTH, 2, "/ping");
-	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "an even stream");
+	tap_is_i64(abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "an even stream");
 	n = request(f, END_BOTH, 0, "/ping");
-	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "no stream");
+	tap_is_i64(abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "no stream");
 	static const uint32_t idle[] = { 0, 2, 7 };
 	for (size_t i = 0; i < COUNT_OF(idle); i++) {
 		n = request(f, END_BOTH, 5, "/ping");
 		n += frame(f + n, NGHTTP2_DATA, 0, idle[i], "x", 1);
-		tap_is_i64(
-		    abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "DATA of stream %u", idle[i]);
+		tap_is_i64(abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR,
+		    "DATA of stream %u", idle[i]);
 		n = request(f, END_BOTH, 5, "/ping");
 		n += frame(f + n, NGHTTP2_RST_STREAM, 0, idle[i], "\0\0\0\x08", 4);
-		tap_is_i64(
-		    abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "RST_STREAM of %u", idle[i]);
+		tap_is_i64(abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR,
+		    "RST_STREAM of %u", idle[i]);
 		n = request(f, END_BOTH, 5, "/ping");
 		n += frame(f + n, NGHTTP2_WINDOW_UPDATE, 0, idle[i], "\0\0\0\1", 4);
-		tap_is_i64(abuse(f, n, NULL, 0, 0), idle[i] ? NGHTTP2_PROTOCOL_ERROR : -1,
+		tap_is_i64(abuse(address, f, n, NULL, 0, 0), idle[i] ? NGHTTP2_PROTOCOL_ERROR : -1,
 		    "WINDOW_UPDATE of %u", idle[i]);
 	}
 	n = frame(f, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, 1, "\x82", 1);
-	tap_is_i64(abuse(f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "CONTINUATION of nothing");
+	tap_is_i64(
+	    abuse(address, f, n, NULL, 0, 0), NGHTTP2_PROTOCOL_ERROR, "CONTINUATION of nothing");
 	/* Trailers that cross our reset harm nobody, now or ten seconds later. */
 	int fd = httpcli_dial(address);
 	memcpy(f, PREFACE, 24);
@@ -1008,7 +772,7 @@ static void pressure(void)
 	httpcli_puts(first, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n");
 	httpcli_send(first, big, 6999999);
 	usleep(50000);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = big;
 	c.send_len = 2u << 20;
 	int32_t a = cli_ask(&c, "POST", "/drop", "content-length", "2097152", true);
@@ -1029,7 +793,7 @@ static void pressure(void)
 
 static void draining(void)
 {
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
 	cli_run(&c, 1, 200);
 	srv_stop_accepting(srv);
@@ -1064,7 +828,7 @@ static void door_waiting(void)
 	static char body[1000000];
 	for (size_t i = 0; i < sizeof body; i++)
 		body[i] = (char)(i % 251);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = body;
 	c.send_len = sizeof body;
 	door_set(true);
@@ -1109,7 +873,7 @@ static void door_streamed(void)
 	static char body[600000];
 	for (size_t i = 0; i < sizeof body; i++)
 		body[i] = (char)(i * 7 + i / 253);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = body;
 	c.send_len = sizeof body;
 	door_set(true);
@@ -1130,7 +894,7 @@ static void door_leaving(void)
 {
 	struct doors before = doors_all();
 	door_set(true);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = "body!";
 	c.send_len = 5;
 	int32_t a = cli_ask(&c, "POST", "/echo", "x-door", "1", true);
@@ -1155,7 +919,7 @@ static void door_ends(void)
 {
 	struct doors before = doors_all();
 	door_set(true);
-	cli_open(&c, false);
+	cli_open(&c, address, false);
 	c.send_data = "body!";
 	c.send_len = 5;
 	for (unsigned i = 0; i < 20; i++)
