@@ -36,6 +36,14 @@ test("columns", () => {
 	equal(heads(t), ["i", "value"], "drawn anew");
 });
 
+test("headings", () => {
+	const t = resultTable(), heads = () => [...t.el.querySelectorAll("thead th")].map(h => h.textContent);
+	t.show(vector([[{__name__: "a", metric: "x", value: "1"}, "1"], [{__name__: "b", metric: "y", value: "2"}, "2"]]), "x");
+	equal(heads(), ["__metric__", "metric", "value", "__value__"], "no two are alike, whatever labels are called");
+	t.show(vector([[{__name__: "a", x: "x"}, "1"], [{__name__: "b", x: "y"}, "2"]]), "x");
+	equal(heads(), ["metric", "x", "value"], "as ever where none is");
+});
+
 test("chips where it is narrow or labels are many", () => {
 	const t = on({narrow: () => true});
 	t.show(three, "sort(m)");

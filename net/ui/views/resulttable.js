@@ -55,12 +55,14 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		const cells = wide ? r => columns.map(n => labelCell(n, r.labels)) : r => [h("td", {class: "k-series"}, scalar ? data.resultType : chips(r.labels, all.length > 1 ? common : []))];
 		/* The same table again, with newer values: it stays where the reader has scrolled to. */
 		const before = el.querySelector(".k-scroll"), [top, rowsBefore] = [before?.scrollTop, shown];
-		const titles = wide ? columns.map(n => head(n, n === "__name__" ? "metric" : n)) : [h("th", null, scalar ? "type" : "series")];
+		/* No two headings are alike, whatever labels are called. */
+		const own = n => (wide && columns.includes(n) ? `__${n}__` : n);
+		const titles = wide ? columns.map(n => head(n, n === "__name__" ? own("metric") : n)) : [h("th", null, scalar ? "type" : "series")];
 		put(tools, all.length >= FILTER_FROM ? filter : null, count, h("span", {class: "k-push"}), time(), copies);
 		put(el, tools,
 			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : null,
 			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"},
-				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", matrix() ? "samples" : "value", "k-num"))), body), more));
+				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", own(matrix() ? "samples" : "value"), "k-num"))), body), more));
 		build = r => h("tr", null, cells(r), valueCell(r));
 		/* Looked at anew each time: who jumps to the end stays within sight of the button, which is no news. */
 		watcher = new IntersectionObserver(seen => {
