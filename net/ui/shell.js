@@ -275,6 +275,7 @@ const SAYS = {
 	starting: "The server is starting: it reads its log. Answers come when it is ready.",
 	stopping: "The server is stopping.",
 	unreachable: "The server does not answer.",
+	signin: "Something before the server wants you to sign in again.",
 };
 const RETRY_MS = 1500;
 let state = "ok", retry = 0, ahead = 0;
@@ -285,7 +286,7 @@ const drawBanner = () => {
 	const clock = ahead && h("div", {class: "k-banner", role: "status"}, `This browser's clock is ${printDuration(Math.round(Math.abs(ahead) / unit) * unit)} ${
 		ahead < 0 ? "ahead of" : "behind"} the server's. "Now" is what the server says.`);
 	put(banner, clock || null, state === "ok" ? null : h("div", {class: "k-banner", role: "alert"}, SAYS[state], " ",
-		h("button", {class: "k-button", onclick: look}, "Try now")));
+		state === "signin" ? h("a", {class: "k-button", href: "", target: "_self"}, "Sign in again") : h("button", {class: "k-button", onclick: look}, "Try now")));
 };
 
 /* Is it there again? What it says comes by heard(). */
@@ -294,7 +295,7 @@ const look = async () => {
 	try {
 		await askText("-/ready", null, {quiet: true});
 	} catch (e) {
-		if (state !== "ok")
+		if (state !== "ok" && state !== "signin")
 			retry = setTimeout(look, RETRY_MS);
 	}
 };
@@ -306,6 +307,8 @@ const heard = (now) => {
 	state = now;
 	drawBanner();
 	clearTimeout(retry);
+	if (now === "signin")
+		return;		/* it may let -/ready through: what is asked next will tell */
 	if (now !== "ok") {
 		retry = setTimeout(look, RETRY_MS);
 	} else if (was !== "ok") {

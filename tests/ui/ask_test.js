@@ -105,6 +105,41 @@ test("how the server is", async () => {
 	a.onServer(null);
 });
 
+test("how long to wait", async () => {
+	const wait = async (status, after) => {
+		fresh(json(status, {status: "error", error: "busy"}, {"Retry-After": after}));
+		return (await throws(() => a.ask("x"), `${status} with ${after}`)).message;
+	};
+	ok(!a.waits(), "nobody asks to wait");
+	for (const [status, after] of [[422, "5"], [503, "soon"], [503, "0"], [429, new Date(Date.now() - 60e3).toUTCString()], [503, "-5"]])
+		equal([await wait(status, after), a.waits()], ["busy", false], "is told as it is");
+	equal([await wait(503, "1"), a.waits()], ["busy; the server asks to wait 1 s", true], "is told, and kept");
+	await new Promise((done) => setTimeout(done, 1050));
+	ok(!a.waits(), "so long");
+	ok(/asks to wait (59|60) s$/.test(await wait(429, new Date(Date.now() + 60e3).toUTCString())), "a date is one");
+	ok(/asks to wait 3600 s$/.test(await wait(429, "99999999999999999999")), "an hour is the most");
+});
+
+test("a proxy that wants somebody to sign in", async () => {
+	const states = [], page = (status, headers) => new Response("<!doctype html><title>Sign in</title>", {status, headers: {"Content-Type": "text/html", ...headers}});
+	let dialogs = 0;
+	a.onServer((s) => states.push(s));
+	a.onSignIn(async () => { dialogs++; return false; });
+	fresh({type: "opaqueredirect", status: 0, ok: false, headers: new Headers()}, page(200), page(401));
+	for (const what of ["sends elsewhere", "answers with its page", "answers 401 with its page"]) {
+		const e = await throws(() => a.ask("x"), `one that ${what}`);
+		equal([e.name, e.type, /sign in again/.test(e.message)], ["AskError", "signin", true], "is told as such");
+	}
+	equal([states, dialogs, asked[0].redirect], [["signin", "signin", "signin"], 0, "manual"], "and is no server that is away, nor one that a token would help with");
+	a.askAnew();
+	fresh(page(401, {"WWW-Authenticate": "Basic"}));
+	await throws(() => a.ask("x"), "one that takes name and password");
+	equal([states.at(-1), dialogs], ["ok", 1], "gets them from the dialog");
+	a.onServer(null);
+	a.onSignIn(null);
+	a.askAnew();
+});
+
 test("who asks", async () => {
 	fresh();
 	a.setAuthorization(a.basic("j\u00f6rg", "p\u00e4ss:w"));

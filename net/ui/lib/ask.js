@@ -9,16 +9,20 @@
  * Who is signed in stands in sessionStorage: this tab alone, until it is closed. 401 has onSignIn's function called once,
  * whoever asks meanwhile; when it says true the question is asked again, when it says false nobody is asked to sign in
  * again before askAnew(). options: signal, method, quiet (nobody is asked to sign in).
+ * Where a 429 or 503 says how long to wait (Retry-After), its message does, too, and what asks by itself waits: waits().
+ * What redirects, or answers with a page, is none of this server: a proxy that wants somebody to sign in. Its errors have
+ * the type "signin".
  * Each answer has the server's time: where this browser's clock is far from it, when.serverNow() is by the server's.
  */
-import {setSkew} from "./when.js";
+import {serverNow, setSkew} from "./when.js";
 
 export const base = new URL("../../../", import.meta.url).href;
 
 const LONG = 2000;	/* characters of parameters that still stand in an address */
 const AUTH = "kymo.auth";
 const SKEW_MS = 30000, SLOW_MS = 10000;
-let authorization = null, tenant = "", signIn = null, signing = null, declined = false, heard = null, skew = 0, onSkew = null;
+const WAIT_MOST_S = 3600;
+let authorization = null, tenant = "", signIn = null, signing = null, declined = false, heard = null, skew = 0, onSkew = null, restUntil = 0;
 try {
 	authorization = sessionStorage.getItem(AUTH);
 } catch { /* off: as long as the page */ }
@@ -30,6 +34,8 @@ export class AskError extends Error {
 		Object.assign(this, {status, type, position});
 	}
 }
+
+const SIGN_IN = "something before it may want you to sign in again, load the page again";
 
 export const gone = (e) => e?.name === "AbortError";
 
@@ -56,8 +62,10 @@ export const setTenant = (name) => { tenant = name ?? ""; };
 export const onSignIn = (fn) => { signIn = fn; };
 /* Somebody came anew, or wants something else: he may be asked to sign in. */
 export const askAnew = () => { declined = false; };
-/* fn("ok" | "starting" | "stopping" | "unreachable") after each answer, or none. */
+/* fn("ok" | "starting" | "stopping" | "unreachable" | "signin") after each answer, or none. */
 export const onServer = (fn) => { heard = fn; };
+/* Has the server asked to wait? Only what somebody wants now is asked then. */
+export const waits = () => performance.now() < restUntil;
 /* fn(ms that the server's clock is ahead of this browser's; 0: they agree) when that has changed. */
 export const onClock = (fn) => { onSkew = fn; };
 
@@ -92,7 +100,7 @@ const request = (path, params, {signal, method, accept, tenant: of}) => {
 		throw new AskError(400, "bad_data", "a token or a tenant has letters that cannot be sent");
 	}
 	const url = base + path + (form && !inBody ? (path.includes("?") ? "&" : "?") + form : "");
-	return {url, options: {method: verb, headers, signal, body: inBody ? form : undefined, cache: "no-store", redirect: "follow"}};
+	return {url, options: {method: verb, headers, signal, body: inBody ? form : undefined, cache: "no-store", redirect: "manual"}};
 };
 
 const unreachable = (e, signal, message) => (gone(e) || signal?.aborted ? e : new AskError(0, "unreachable", message));
@@ -108,6 +116,13 @@ const textOf = async (r, signal) => {
 
 const POSITION = /(?:^|\s)(\d+):(\d+): parse error/;
 
+/* Seconds, of a number of them or a date; 0: it says nothing. */
+const waitOf = (r) => {
+	const text = [429, 503].includes(r.status) ? r.headers.get("Retry-After") : null;
+	const s = /^\d+$/.test(text) ? Number(text) : Math.ceil((Date.parse(text) - serverNow()) / 1000);
+	return text && s > 0 ? Math.min(s, WAIT_MOST_S) : 0;
+};
+
 const errorOf = async (r, signal) => {
 	const text = await textOf(r, signal);
 	let type = "http", message = `${r.status} ${r.statusText}`.trim();
@@ -120,16 +135,24 @@ const errorOf = async (r, signal) => {
 		if (line && !line.startsWith("<"))
 			message = line;
 	}
-	const at = POSITION.exec(message);
+	const at = POSITION.exec(message), wait = waitOf(r);
+	if (wait > 0) {
+		restUntil = performance.now() + wait * 1000;
+		message += `; the server asks to wait ${wait} s`;
+	}
 	return new AskError(r.status, type, message, at ? {line: Number(at[1]), column: Number(at[2])} : null);
 };
 
-/* A proxy before a server that is away says so with a page of its own. */
+/* A proxy before a server that is away says so with a page of its own; before one that is there it has one to sign in. */
 const serverState = (r) => {
 	const stopping = r.headers.get("X-Prometheus-Stopping");
 	if (r.status === 503 && stopping !== null)
 		return stopping === "true" ? "stopping" : "starting";
-	return [502, 503, 504].includes(r.status) && /html/.test(r.headers.get("Content-Type")) ? "unreachable" : "ok";
+	if (r.type === "opaqueredirect")
+		return "signin";
+	if (!/html/.test(r.headers.get("Content-Type")))
+		return "ok";
+	return r.ok || (r.status === 401 && !r.headers.get("WWW-Authenticate")) ? "signin" : [502, 503, 504].includes(r.status) ? "unreachable" : "ok";
 };
 
 /* What came late says little of the time; a date that is none, nothing. */
@@ -156,7 +179,10 @@ const answer = async (path, params, options, again = true) => {
 			heard?.("unreachable");
 		throw error;
 	}
-	heard?.(serverState(r));
+	const state = serverState(r);
+	heard?.(state);
+	if (state === "signin")
+		throw new AskError(r.status, state, SIGN_IN);
 	compare(r, sent);
 	if (r.ok)
 		return r;
@@ -178,7 +204,7 @@ const parsed = (text, status) => {
 		body = JSON.parse(text);
 	} catch { /* no JSON */ }
 	if (!body || typeof body !== "object")
-		throw new AskError(status, "http", "the answer is no JSON of this server: something before it may want you to sign in, load the page again");
+		throw new AskError(status, "http", `the answer is no JSON of this server: ${SIGN_IN}`);
 	return body;
 };
 

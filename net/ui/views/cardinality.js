@@ -5,7 +5,7 @@
  * Parameters: kind (metrics, labels, pairs, targets), metric, label: what is looked into; q: the filter; t: the moment
  * (Unix seconds; without: now).
  */
-import {ask, gone} from "../lib/ask.js";
+import {ask, gone, waits} from "../lib/ask.js";
 import {copyButton, h, put, say} from "../lib/dom.js";
 import {count, percent, short} from "../lib/figure.js";
 import {ago, printTime} from "../lib/when.js";
@@ -291,7 +291,7 @@ export async function show(root, ctx) {
 
 	read(ctx.params);
 	const timer = setInterval(() => {
-		if (!document.hidden && time === null && !play.playing && !metric && !label && !root.querySelector(".k-cardrule[open]"))
+		if (!document.hidden && !waits() && time === null && !play.playing && !metric && !label && !root.querySelector(".k-cardrule[open]"))
 			load(true);
 	}, REFRESH_MS);
 	ctx.onSettings((settings, name) => {

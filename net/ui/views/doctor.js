@@ -2,7 +2,7 @@
  * doctor - what is wrong or soon will be, and what to do: the findings of /api/v1/status/doctor as kymoctl doctor has
  * them, what is asked now (and may be ended), and what was asked most. Looked at again every 10 seconds.
  */
-import {ask, base, gone} from "../lib/ask.js";
+import {ask, base, gone, waits} from "../lib/ask.js";
 import {h, put, say, svg} from "../lib/dom.js";
 import {bytes, count, seconds, short} from "../lib/figure.js";
 import {printDuration, printTime} from "../lib/when.js";
@@ -180,7 +180,7 @@ export async function show(root, ctx) {
 		}
 		busy = false;
 	}
-	const timer = setInterval(() => performance.now() >= due && refresh(), 1000);
+	const timer = setInterval(() => performance.now() >= due && !waits() && refresh(), 1000);
 	const seen = () => refresh();
 	document.addEventListener("visibilitychange", seen);
 	ctx.onSettings((_, name) => name === "zone" && refresh(true));

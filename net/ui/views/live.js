@@ -2,7 +2,7 @@
  * live - what the server does: small graphs of its own history, refreshed every 5 seconds while somebody looks. What they
  * show stands in livecharts, where it comes from in livedata.
  */
-import {base, gone} from "../lib/ask.js";
+import {base, gone, waits} from "../lib/ask.js";
 import {h, put, say} from "../lib/dom.js";
 import {bytes, count, percent, perSecond, seconds, short} from "../lib/figure.js";
 import {printDuration, printTime} from "../lib/when.js";
@@ -209,7 +209,7 @@ export async function show(root, ctx) {
 			refresh();
 	}
 
-	const timer = setInterval(() => performance.now() >= due - TURN_MS / 2 && refresh(), TURN_MS);
+	const timer = setInterval(() => performance.now() >= due - TURN_MS / 2 && !waits() && refresh(), TURN_MS);
 	const seen = () => due < Infinity && refresh();
 	document.addEventListener("visibilitychange", seen);
 	ctx.onSettings((_, name) => {

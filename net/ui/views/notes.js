@@ -41,7 +41,7 @@ export function excerpt(text, at) {
 
 const TYPES = {
 	bad_data: "The expression cannot be read", execution: "It cannot be evaluated", timeout: "It took too long", canceled: "It was cancelled", unavailable: "The server is busy",
-	internal: "The server failed", unauthorized: "Not signed in", forbidden: "Not allowed", unreachable: "No answer",
+	internal: "The server failed", unauthorized: "Not signed in", forbidden: "Not allowed", unreachable: "No answer", signin: "Not signed in",
 };
 
 /* act: {change(patch), run()} */
