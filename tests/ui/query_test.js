@@ -15,7 +15,7 @@ window.fetch = (url, {signal, method, body}) => new Promise((done, fail) => {
 	const a = answer(q);
 	if (a === null) return;
 	const text = a.lines ?? JSON.stringify({status: a.error ? "error" : "success", ...a});
-	setTimeout(() => done(new Response(text, {status: a.status ?? (a.error ? 400 : 200)})), a.ms ?? 0);
+	setTimeout(() => done(new Response(text, {status: a.status ?? (a.error ? 400 : 200), headers: a.headers})), a.ms ?? 0);
 });
 const vector = (...rows) => ({data: {resultType: "vector", result: rows.map(([metric, v]) => ({metric, value: [1700000000, v]}))}});
 const matrix = (...rows) => ({data: {resultType: "matrix", result: rows.map(metric => ({metric, values: [[1700000000, "1"], [1700000015, "2"]]}))}});
@@ -341,4 +341,56 @@ test("the server is there again, somebody else asks", async () => {
 	v.view.anew();
 	await v.idle();
 	ok(v.root.querySelectorAll("tbody tr").length === 4, "then they are shown");
+});
+
+test("what was not run is there again", async () => {
+	leave();
+	leave = () => {};
+	sessionStorage.clear();
+	let v = await open("");
+	v.tab(0, "Table");
+	v.type(0, "half(");
+	v = await open("");
+	equal([v.area(0).value, queries().length], ["half(", 0], "where no address asks for something; it is not run");
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	v = await open("");
+	equal(v.area(0).value, "", "what was run is not kept");
+	v = await open("g0.expr=up&g0.tab=1&g1.expr=down&g1.tab=1");
+	await v.idle();
+	v.type(1, "down + 1");
+	v = await open("g0.expr=other&g0.tab=1");
+	equal([v.panels().length, v.area(0).value], [1, "other"], "another address shows what it says");
+	v = await open("");
+	await v.idle();
+	equal([v.area(0).value, v.area(1).value, queries().map(q => q.params.query)], ["up", "down + 1", ["up", "down"]], "then it is there, with the panels as they were");
+	const search = location.search.slice(1);
+	window.dispatchEvent(new Event("pagehide"));
+	leave = () => {};
+	v = await open(search);
+	await v.idle();
+	equal(v.area(1).value, "down + 1", "the page loaded anew at its address has it, too");
+	v.type(1, "down");
+	v = await open("");
+	equal([v.area(0).value, sessionStorage.getItem("kymo.draft")], ["", null], "nothing is kept of what is as it was run");
+	sessionStorage.setItem("kymo.draft", '{"texts":7}');
+	v = await open("");
+	equal(v.area(0).value, "", "what somebody else put there is nothing");
+	leave();
+	leave = () => {};
+	sessionStorage.clear();
+});
+
+test("refresh waits where the server asks to", async () => {
+	const v = await open("g0.expr=up&g0.tab=1&refresh=1s");
+	await v.idle();
+	answer = () => ({error: "busy", errorType: "unavailable", status: 503, headers: {"Retry-After": "3"}});
+	const n = queries().length;
+	await until(() => queries().length > n, 4000);
+	answer = usual;
+	await sleep(1800);
+	equal([queries().length, v.root.querySelector(".k-message")?.textContent], [n + 1, "busy; the server asks to wait 3 s"], "so long as it asked");
+	ok(await until(() => queries().length > n + 1, 4000), "then it goes on");
+	leave();
+	leave = () => {};
 });

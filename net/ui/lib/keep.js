@@ -2,17 +2,20 @@
  * keep - what this browser remembers: settings and the queries that were asked. In localStorage below "kymo.", so all
  * tabs of this server share it; where that is off or full (private windows, policies) it lasts as long as the page.
  *
+ * What is of one tab (TAB as the last argument) is in its sessionStorage.
+ *
  * Nothing secret goes here: who is signed in is kept by ask, for one tab.
  */
 const NAME = "kymo.";
+export const TAB = "sessionStorage";
 const HISTORY_MOST = 200;
 const QUERY_MOST = 20000;	/* characters of a query that is remembered */
 const memory = new Map();	/* what could not be stored there; what could is all tabs', who may forget it */
 
-export const load = (name, otherwise = null) => {
+export const load = (name, otherwise = null, where = "localStorage") => {
 	let text = memory.get(name) ?? null;
 	try {
-		text ??= localStorage.getItem(NAME + name);
+		text ??= window[where].getItem(NAME + name);
 	} catch { /* off */ }
 	try {
 		return text === null ? otherwise : JSON.parse(text);
@@ -22,14 +25,14 @@ export const load = (name, otherwise = null) => {
 };
 
 /* null: forget it. */
-export const store = (name, value) => {
+export const store = (name, value, where = "localStorage") => {
 	const text = value === null ? null : JSON.stringify(value);
 	memory.delete(name);
 	try {
 		if (text === null)
-			localStorage.removeItem(NAME + name);
+			window[where].removeItem(NAME + name);
 		else
-			localStorage.setItem(NAME + name, text);
+			window[where].setItem(NAME + name, text);
 	} catch {
 		if (text !== null)
 			memory.set(name, text);

@@ -2,7 +2,7 @@
  *
  *   const p = panel(state, host);     state: as lib/link.js has it; p.state is it, and changes
  *   p.el, p.run({again}), p.cancel(), p.set(state), p.redraw(), p.insert(text, whole), p.focus(), p.busy, p.destroy()
- *   p.anew(): somebody else asks; what was answered goes
+ *   p.text: what stands in the editor, run or not; p.anew(): somebody else asks; what was answered goes
  *
  * again: what was run before is asked once more; what is typed meanwhile stays as it is.
  *
@@ -42,7 +42,7 @@ export function ofHistograms(data, expr) {
 
 export function panel(state, host) {
 	const id = `panel${++ids}`;
-	const me = {state, get text() { return ed.value; }};
+	const me = {state, get text() { return ed.value; }, set text(text) { ed.value = text; }};
 	let p = state;
 	let abort = null, asking = null, timer = 0, answer = null, asked = null, took = 0, kind = isRange(p.tab) || p.tab !== "table" ? "range" : "instant";
 	let drawn = null, explain = null, trace = null;

@@ -1,9 +1,12 @@
 /* The query view: panels one below the other, and what they share: the address, the time where they are told to, the
  * refresh, the list of metrics, the history. The address is the state (lib/link.js): what changes it makes one entry of
- * the browser's history, and going back shows the panels as they were; typing changes nothing until it is run. */
+ * the browser's history, and going back shows the panels as they were; typing changes nothing until it is run. What was
+ * not run when the view is left is kept for this tab, with the panels as they were: it is there again at their address, or
+ * where none is asked for. */
+import {waits} from "../lib/ask.js";
 import {h, put, say} from "../lib/dom.js";
 import {blank, decode, encode, fromLocation, PANELS_MAX} from "../lib/link.js";
-import {load, store} from "../lib/keep.js";
+import {load, store, TAB} from "../lib/keep.js";
 import {parseDuration, printDuration} from "../lib/when.js";
 import {setSetting} from "../shell.js";
 import {copyText, icon, iconButton} from "./bits.js";
@@ -111,7 +114,7 @@ export function show(root, ctx) {
 	function pace() {
 		clearInterval(timer);
 		if (shared.refresh) timer = setInterval(() => {
-			if (document.hidden) return;
+			if (document.hidden || waits()) return;
 			for (const p of panels)
 				if (p.state.end === null && p.state.expr.trim() && !p.busy && !p.state.fold && /table|graph|heat/.test(p.state.tab)) p.run({again: true});
 		}, Math.min(Math.max(1000, shared.refresh), TIMER_MOST));
@@ -154,12 +157,24 @@ export function show(root, ctx) {
 		e.preventDefault();
 	}
 
+	/* {search: the address, texts: of panels, null: as it was run}; what another address has is left for later. */
+	let kept = load("draft", null, TAB);
+	const save = () => {
+		const texts = panels.map(p => (p.text.trim() === p.state.expr.trim() ? null : p.text));
+		if (texts.some(Boolean)) store("draft", {search: encode({panels: panels.map(p => p.state), ...shared}).toString(), texts}, TAB);
+		else if (kept) store("draft", null, TAB);
+	};
+	const asked = fromLocation(location.search, location.hash);
+	if (!Array.isArray(kept?.texts) || (asked.has("g0.expr") && asked.toString() !== kept.search)) kept = null;
+
 	put(root, h("h1", {class: "k-unseen"}, title), tools, box, h("button", {class: "k-button k-add", onclick: addPanel}, icon("plus"), "Add panel"));
-	take(fromLocation(location.search, location.hash), true);
+	take(kept ? new URLSearchParams(kept.search) : asked, true);
+	panels.forEach((p, i) => { p.text = kept?.texts[i] ?? p.text; });
 	if (location.hash.includes("?")) history.replaceState(null, "", location.pathname + location.search);
 	const width = () => panels.forEach(p => p.redraw());
 	narrow.addEventListener("change", width);
 	addEventListener("keydown", keys, true);
+	addEventListener("pagehide", save);
 	ctx.onSettings((_, name) => name !== "tenant" && panels.forEach(p => p.redraw()));
 	if (!narrow.matches) panels[0].focus();
 
@@ -168,7 +183,9 @@ export function show(root, ctx) {
 		back: () => panels.forEach(p => p.state.fold || p.run({again: true})),
 		anew: () => panels.forEach(p => p.anew()),
 		hide() {
+			save();
 			clearInterval(timer);
+			removeEventListener("pagehide", save);
 			removeEventListener("keydown", keys, true);
 			narrow.removeEventListener("change", width);
 			panels.splice(0).forEach(p => p.destroy());
