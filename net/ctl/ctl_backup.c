@@ -21,10 +21,9 @@
 #include "core/base/num.h"
 #include "net/ctl/backrepo.h"
 #include "net/ctl/ctlcmds.h"
-#include "net/ctl/ctlhttp.h"
 #include "net/ctl/ctlprog.h"
+#include "net/ctl/ctlsnap.h"
 #include "net/ctl/ctltable.h"
-#include "storage/back/snapshot.h"
 #include "storage/storedir.h"
 
 #define SAVE_NS                                                                                    \
@@ -60,66 +59,41 @@ static int failed(const struct backup *b, enum err e)
 
 /* ---- the server's snapshot ---- */
 
+static void snapshot_place(struct backup *b, const struct ctlsnap *s)
+{
+	if (b->data_dir)
+		(void)snprintf(
+		    b->path, sizeof(b->path), "%s/" SNAPSHOTS_DIR "/%s", b->data_dir, s->name);
+	else
+		memcpy(b->path, s->path, sizeof(b->path));
+}
+
 /* Where it lies, as this machine sees it; false: it is not there. */
 static int snapshot_find(struct backup *b, const char *name, bool *there)
 {
-	json_t *list;
-	*there = false;
-	int status = ctlhttp_json(b->http, "GET", "/api/v1/admin/tsdb/snapshots", NULL, &list);
-	if (status)
-		return status;
-	size_t i;
-	json_t *one;
-	json_array_foreach(list, i, one)
-	{
-		const char *have = json_string_value(json_object_get(one, "name"));
-		const char *path = json_string_value(json_object_get(one, "path"));
-		if (!have || !path || strcmp(have, name) != 0)
-			continue;
-		*there = true;
-		if (b->data_dir)
-			(void)snprintf(
-			    b->path, sizeof(b->path), "%s/" SNAPSHOTS_DIR "/%s", b->data_dir, name);
-		else
-			(void)snprintf(b->path, sizeof(b->path), "%s", path);
-	}
-	json_decref(list);
-	return CTL_OK;
+	struct ctlsnap s;
+	int status = ctlsnap_find(b->http, name, &s, there);
+	if (!status && *there)
+		snapshot_place(b, &s);
+	return status;
 }
 
 static int snapshot_make(struct backup *b)
 {
-	json_t *data;
-	int status = ctlhttp_json(b->http, "POST", "/api/v1/admin/tsdb/snapshot", NULL, &data);
-	if (status)
-		return status;
-	const char *name = json_string_value(json_object_get(data, "name"));
-	bool there = name && snapshot_name_parse(name, NULL);
-	if (there)
-		(void)snprintf(b->snapshot, sizeof(b->snapshot), "%s", name);
-	json_decref(data);
-	if (!there)
-		return ctl_fail(CTL_REFUSED, "the server's answer names no snapshot");
-	status = snapshot_find(b, b->snapshot, &there);
-	if (!status && !there)
-		status = ctl_fail(CTL_REFUSED,
-		    "the server has made snapshot %s, and does not list it", b->snapshot);
+	struct ctlsnap s = { .name = "" };
+	int status = ctlsnap_make(b->http, false, &s);
+	memcpy(b->snapshot, s.name, sizeof(b->snapshot));
+	if (!status)
+		snapshot_place(b, &s);
 	return status;
 }
 
 static void snapshot_drop(struct backup *b)
 {
-	char path[128];
 	if (!b->http || !b->snapshot[0] || b->keep_snapshot)
 		return;
-	(void)snprintf(path, sizeof(path), "/api/v1/admin/tsdb/snapshots/%s", b->snapshot);
-	struct ctlhttp_call call = { .method = "DELETE", .path = path };
-	ctlhttp_begin(b->http, &call);
-	ctlhttp_wait(b->http, &call);
-	if (call.err || call.status / 100 != 2)
-		ctl_note("snapshot %s of the server could not be deleted: %s", b->snapshot,
-		    call.text[0] ? call.text : "no answer");
-	ctlhttp_call_release(&call);
+	if (ctlsnap_drop(b->http, b->snapshot))
+		ctl_note("snapshot %s of the server could not be deleted", b->snapshot);
 }
 
 /* What an interrupted run has written down. */

@@ -67,7 +67,7 @@ ok(code == 0 and "kymoctl query: infos: PromQL info: metric might not be a count
 # --- what users of other tools try first ---
 ok(ctl("-h")[:2] == ctl("--help")[:2] == (0, ctl("help")[1]) and ctl("version")[:2] == ctl("--version")[:2], "help and version, however they are asked for")
 ok(ctl("help", "restore")[:2] == ctl("restore", "--help")[:2] and "usage: kymoctl restore" in ctl("help", "restore")[1], "help of a command")
-for args, says in ((("tsdb", "analyze"), "kymoctl inspect"), (("check", "config", "x"), "kymoctl check-config"), (("vm-native",), "kymoctl migrate"), (("delete", "up"), "delete_series"),
+for args, says in ((("tsdb", "analyze"), "kymoctl inspect"), (("check", "config", "x"), "kymoctl check-config"), (("vm-native",), "kymoctl migrate"), (("delete-series", "up"), "kymoctl delete"),
                    (("--server", base, "query", "up"), "the command stands before its flags"), (("qurey",), "did you mean query?"), (("nothing",), "see --help"),
                    (("query", base, "up"), "--server names the server"), (("query", "--url", base, "up"), "did you mean --server?"), (("query", "--format", "yaml", "up"), "table, csv, json or graph"),
                    (("import", base), "kymoctl migrate"), (("verify", base), "directories are read"), (("inspect", base), "a directory is read"), (("migrate", base, "--server", base + "/"), "are the same")):

@@ -34,7 +34,7 @@ LEFT_OUT = {
     "Installing it": "s94 and s95 install it", "Doctor": "the page Operations has it", "Bringing history along": "wants data of elsewhere; the page Moving here, s92 and s93 bring some",
     "gRPC": "grpcurl is no package of Debian 12; s63 asks by gRPC", "Measuring it": "minutes long, not for a busy machine; s71 and s72 run kymobench", "Measured": "the same",
     "git clone": "bench/newcomer.sh does", "./bootstrap": "bench/newcomer.sh runs it, CI checks by it", "kymoctl inspect": "of /var/lib/kymo, which is restored; the page Sizing has it",
-    "echo 'app.web": "is there after a flush, in 10 s; s79 sends packets", "sleep 11": "the same", "curl -X DELETE http://localhost:9470/api/v1/admin/tsdb/snapshots/NAME": "a form; t_snapshot deletes one",
+    "echo 'app.web": "is there after a flush, in 10 s; s79 sends packets", "sleep 11": "the same",
 }
 
 
