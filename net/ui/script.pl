@@ -4,8 +4,9 @@
 # The modules stand one behind the other, as they are given, but those that are needed before those that need them, in one
 # scope: what a module declares for itself or for others gets a name of its own, and imports become the name of what they mean.
 # A module of views/ is found by its name, as import() would. Comments and needless blanks are left out, declarations behind
-# each other become one, and names of variables become short: in each scope the first letters that mean nothing else there, so
-# that functions that do alike look alike and pack well. Names of properties stay, and so does what no scope declares: it is
+# each other become one, true and false are written shorter, and names of variables become short: in each scope the first
+# letters that mean nothing else there, so that functions that do alike look alike and pack well. So do functions of the
+# language that want no `this` and are used often, Math.max. Names of properties stay, and so does what no scope declares: it is
 # the browser's.
 # script.pl - reads one script from stdin, and writes it without comments and blanks, names as they are.
 #
@@ -308,7 +309,14 @@ sub give {
 		if ($joins->{$i}) { $sign = ","; $left_out{$i + 1} = 1 }
 		my $role = $roles->[$i] // "";
 		my $new = $names && $names->[$i] // $sign;
-		if ($role eq "var") { $sign = $new }
+		if ($role eq "var") {
+			$sign = $new;
+			@left_out{$i + 1, $i + 2} = (1, 1) if $parsed->{functions}{$i};
+		}
+		elsif ($names && $sign =~ /^(true|false)$/ && $kind eq "id" && $last->[1] !~ /^\??\.$/ && !($last->[1] =~ /^[{,]$/ && $sign_at->($i + 1) eq ":")) {
+			$sign = $sign eq "true" ? "!0" : "!1";
+			$kind = "p";
+		}
 		elsif ($sign eq "const" && $names && $role ne "key") { $sign = "let" }
 		elsif ($role eq "short" && $new ne $sign) { $sign = "$sign:$new" }
 		my $blank = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/ && !($kind eq "re" && $last->[0] eq "id")	# 1 in, /x/ in
@@ -318,7 +326,7 @@ sub give {
 		my $line = $break && !($last->[0] eq "p" && $last->[1] =~ /^([;{,(\[=:?&|+*<]|=>|&&|\|\||\?\?)$/) &&
 			!($kind eq "p" && $sign =~ /^([;},)\].:?]|&&|\|\||\?\?|\?\.)$/) && !($last->[0] eq "p" && $last->[1] eq ")" && $kind eq "id" && $sign eq "return");
 		print $line ? "\n" : $blank ? " " : "", $sign;
-		$last = [$kind, $sign];
+		$last = [$sign =~ /^![01]$/ ? "num" : $kind, $sign];
 	}
 	print "\n";
 }
@@ -371,7 +379,12 @@ sub meaning {
 }
 
 # What each word means: [scope, name], or of the outermost scope its meaning(), or undef: the browser's.
-my (%uses, %first, %taken);
+my (%uses, %first, %taken, %functions);
+my $of_language = qr/^(Array|JSON|Math|Number|Object)$/;
+sub function_at {	# "Math.max", where that begins at a sign
+	my ($t, $i) = @_;
+	return $i + 2 < @$t && $t->[$i][1] =~ $of_language && $t->[$i + 1][1] eq "." && $t->[$i + 2][0] eq "id" ? "$t->[$i][1].$t->[$i + 2][1]" : undef;
+}
 for my $m (@order) {
 	my $t = tokens($m->{name}, $m->{text});
 	my $parsed = $m->{parsed} = parse($t);
@@ -390,7 +403,11 @@ for my $m (@order) {
 		my $it;
 		if ($s && $s != $module) { $it = [$s, $name] }
 		elsif ($s || $m->{imports}{$name}) { $it = meaning($m, $name); $uses{$it}++; $first{$it} //= keys %first; $s = $module }
-		else { $taken{$name} = 1; $s = $module }
+		else {
+			$taken{$name} = 1;
+			$s = $module;
+			if (my $function = function_at($t, $i)) { $it = $function; $functions{$function}++; $uses{$it}++; $first{$it} //= keys %first }
+		}
 		$m->{means}[$i] = $it;
 		# Scopes between here and there must not give the name to something else.
 		for (my $in = $at->[$i]; $in != $s; $in = $in->{outer}) { $in->{sees}{ref $it ? "$it->[0] $name" : $it // $name} = $it // $name }
@@ -406,6 +423,7 @@ sub nth {
 	while ($n) { $n--; $name .= $more[$n % 64]; $n = int($n / 64) }
 	return $name;
 }
+for my $rare (grep { $functions{$_} < 3 } keys %functions) { delete $functions{$rare}; delete $uses{$rare} }
 # Of the outermost scope: the most used ones have a letter, those of the end first, as few others reach them.
 my @free = grep { !$keyword{$_} && !$taken{$_} } reverse(@letters), map { nth($_) } @letters .. 2000 + keys %uses;
 my %outer = map { $_ => shift @free } sort { $uses{$b} <=> $uses{$a} || $first{$a} <=> $first{$b} } keys %uses;
@@ -424,6 +442,12 @@ sub names {
 			$s->{new}{$name} = $short;
 		}
 	}
-	return [map { defined $_ ? $new->($_) : undef } @{$m->{means}}];
+	my $means = $m->{means};
+	for my $i (grep { defined $means->[$_] && $means->[$_] =~ /^\w+\.\w+$/ } 0 .. $#$means) {
+		if ($functions{$means->[$i]}) { $m->{parsed}{functions}{$i} = 1 }
+		else { $means->[$i] = undef }
+	}
+	return [map { defined $_ ? $new->($_) : undef } @$means];
 }
+print "let ", join(",", map { "$outer{$_}=$_" } sort keys %functions), ";" if %functions;
 give($_->{parsed}, names($_)) for @order;

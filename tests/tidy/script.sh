@@ -123,6 +123,17 @@ shortens "what is the browser's stays, and nothing is called like it where it is
 shortens 'declarations behind each other are one' \
 	'const a = 1; let b; const {c} = a; f(); const d = 2; for (let i = 0; ;) { let j; let k = {}; }' \
 	'let $=1,Z,{c:Y}=$;f();let X=2;for(let e=0;;){let e,t={}}'
+shortens 'true and false, where they are no names' \
+	'f(true, {true: false, a: true ? false : 1, b: c.true, d: !true}); function g() { return true; }' \
+	'f(!0,{true:!1,a:!0?!1:1,b:c.true,d:!!0});function _(){return!0}'
+n=$((n + 1))
+printf '%s\n' 'const f = (a) => Math.max(a, Math.min(1, Math.max(2, a))) + [1].map(Math.max) + a.Math.max(1) + Math;' >"$d/app.js"
+got=$(perl net/ui/script.pl "$d" app.js 2>&1)
+want='let $=Math.max;let _={};
+let Z=e=>$(e,Math.min(1,$(2,e)))+[1].map($)+e.Math.max(1)+Math;'
+if [ "$got" = "$want" ]; then echo "ok $n - functions of the language that are used often have a short name"
+else printf 'not ok %d - functions of the language\n# got    %s\n# wanted %s\n' "$n" "$got" "$want" | sed '2,$s/^/# /'
+fi
 for bad in 'import x from "./lib.js";' 'export default 1;' 'import {none} from "./lib.js";\nnone();' 'await 1;' 'export {none};' 'import {name} from "./gone.js";' 'var a;' 'const a = b\nconst c = d;' 'for (;;) switch (a) { }'; do
 	n=$((n + 1))
 	printf '%b\n' "$bad" >"$d/app.js"
