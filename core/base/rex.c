@@ -25,6 +25,7 @@
 struct rex {
 	struct rex_form form;
 	struct rex_form prefixes; /* of REX_PCRE */
+	struct buf needed;        /* of REX_PCRE */
 	bool jit;
 	pcre2_code *code; /* NULL when the form alone answers everything */
 	struct rex_name *names;
@@ -166,8 +167,10 @@ static enum err compile(
 		return e;
 	}
 	rex_form_index(&r->form);
-	if (r->form.kind == REX_PCRE)
+	if (r->form.kind == REX_PCRE) {
 		rex_form_prefixes(pattern, len, &r->prefixes);
+		rex_form_needed(pattern, len, &r->needed);
+	}
 	*out = r;
 	return ERR_OK;
 }
@@ -188,6 +191,7 @@ void rex_free(struct rex *r)
 		return;
 	rex_form_release(&r->form);
 	rex_form_release(&r->prefixes);
+	buf_release(&r->needed);
 	pcre2_code_free(r->code);
 	mem_free(r->names);
 	mem_free(r->pattern);
@@ -203,7 +207,7 @@ size_t rex_bytes(const struct rex *r)
 		(void)pcre2_pattern_info(r->code, PCRE2_INFO_JITSIZE, &jit);
 	}
 	return sizeof(*r) + strlen(r->pattern) + 1 + code + jit + rex_form_bytes(&r->form) +
-	    rex_form_bytes(&r->prefixes) + r->names_count * sizeof(*r->names);
+	    rex_form_bytes(&r->prefixes) + r->needed.cap + r->names_count * sizeof(*r->names);
 }
 
 enum rex_kind rex_kind(const struct rex *r)
@@ -241,6 +245,13 @@ const char *rex_prefix(const struct rex *r, size_t i, size_t *len)
 size_t rex_prefixes(const struct rex *r)
 {
 	return prefixes_of(r)->count;
+}
+
+const char *rex_needed(const struct rex *r, size_t *len)
+{
+	bool one = r->form.count == 1;
+	*len = one ? r->form.strings[0].len : r->needed.len;
+	return one ? r->form.strings[0].s : (const char *)r->needed.data;
 }
 
 /*

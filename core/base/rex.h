@@ -5,11 +5,12 @@
  * What RE2 refuses is refused with ERR_BADDATA and a text "error parsing regexp: ...": look-around,
  * back-references, possessive quantifiers, atomic groups, callouts, \C, recursion, repetition above
  * 1000; and patterns over 64 KiB, or with captures over 4 KiB, that need PCRE2. Literals and
- * alternations of literals, of prefix.*, of .*suffix or of .*infix.* (of any number) are recognised
- * at compile time and never reach PCRE2 (rex_kind): words are found in a hash table, the others by
- * halving. Classes and case are RE2's to the code point (Unicode 15.0): folding comes before
- * negation, and PCRE2's own tables are never asked. When the JIT hits its limit, the DFA matcher is
- * tried; a limit hit is REX_LIMIT: an error of the query, never "no match".
+ * alternations of literals, of prefix.*, of .*suffix or of .*infix.* (of any number, and with .+
+ * for .*) are recognised at compile time and never reach PCRE2 (rex_kind): words are found in a
+ * hash table, the others by halving. Classes and case are RE2's to the code point (Unicode 15.0):
+ * folding comes before negation, and PCRE2's own tables are never asked. When the JIT hits its
+ * limit, the DFA matcher is tried; a limit hit is REX_LIMIT: an error of the query, never "no
+ * match".
  * Thread: a compiled rex is immutable and may be shared between loops; match data is per thread
  * inside.
  */
@@ -57,6 +58,11 @@ size_t rex_literals(const struct rex *r); /* how many there are */
  */
 const char *rex_prefix(const struct rex *r, size_t i, size_t *len);
 size_t rex_prefixes(const struct rex *r);
+/*
+ * Characters that every match has, in no order, some perhaps twice; *len is 0: nothing is known. So
+ * who knows that a text lacks one of them need not look at it.
+ */
+const char *rex_needed(const struct rex *r, size_t *len);
 /*
  * Submatches for label_replace: expands template ($1, ${name}, $$ as Go's Regexp.Expand) into out
  * when s matches.

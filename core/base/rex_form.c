@@ -5,6 +5,8 @@
  *   lit.*   .*lit   .*lit.*                                -> REX_PREFIX, REX_SUFFIX, REX_INFIX
  *   a.*|b.*   (a|b):.*   .*(a|b)   .*a.*|.*b.*             -> the same, of several words
  *   .*   .+                                                -> REX_ANY, REX_NONEMPTY
+ * With .+ instead of .* at an end, a byte has to stand there (before, after): a character does,
+ * then, as words begin and end with one.
  * One leading ^ and one trailing $ at the outermost level of a pattern without alternatives there
  * say nothing new and are passed over; so is a pair of parentheses around everything.
  * Whatever else is in the pattern makes it REX_PCRE: this reader may be narrow, but never wrong.
@@ -144,11 +146,15 @@ static void read_run(struct reader *r, struct buf *out)
 
 static bool read_alternatives(struct reader *r, struct set *out);
 
-/* A .* ends a sequence, too: whoever reads sequences sees what stands there. */
+static bool at_stars(const struct reader *r)
+{
+	return r->end - r->p >= 2 && r->p[0] == '.' && (r->p[1] == '*' || r->p[1] == '+');
+}
+
+/* A .* or .+ ends a sequence, too: whoever reads sequences sees what stands there. */
 static bool at_end(const struct reader *r)
 {
-	return r->p == r->end || *r->p == '|' || *r->p == ')' ||
-	    (r->end - r->p >= 2 && r->p[0] == '.' && r->p[1] == '*');
+	return r->p == r->end || *r->p == '|' || *r->p == ')' || at_stars(r);
 }
 
 static bool read_piece(struct reader *r, struct set *piece)
@@ -226,24 +232,36 @@ static bool try_set(const char *pattern, size_t len, struct rex_form *out)
 	return true;
 }
 
-static bool take_stars(struct reader *r)
+/* What may stand beside a word. */
+enum stars {
+	STARS_NONE,
+	STARS_ANY,  /* .* */
+	STARS_SOME, /* .+ */
+	STARS_MORE  /* at least two characters */
+};
+
+static enum stars take_stars(struct reader *r)
 {
-	bool any = false;
-	while (r->end - r->p >= 2 && r->p[0] == '.' && r->p[1] == '*') {
-		r->p += 2;
-		any = true;
+	enum stars got = STARS_NONE;
+	for (; at_stars(r); r->p += 2) {
+		bool some = r->p[1] == '+';
+		if (some)
+			got = got >= STARS_SOME ? STARS_MORE : STARS_SOME;
+		else if (!got)
+			got = STARS_ANY;
 	}
-	return any;
+	return got;
 }
 
-/* Alternatives that all have stars at the same ends; the words between them. */
-static bool read_starred(struct reader *r, struct set *out, bool *before, bool *after)
+/* Alternatives that all have the same stars at the same ends; the words between them. */
+static bool read_starred(struct reader *r, struct set *out, enum stars *before, enum stars *after)
 {
 	for (bool first = true;; first = false) {
-		bool left = take_stars(r);
+		enum stars left = take_stars(r);
 		bool ok = read_sequence(r, out);
-		bool right = take_stars(r);
-		if (!ok || (!left && !right) || (!first && (left != *before || right != *after)))
+		enum stars right = take_stars(r);
+		if (!ok || (!left && !right) || left == STARS_MORE || right == STARS_MORE ||
+		    (!first && (left != *before || right != *after)))
 			return false;
 		*before = left;
 		*after = right;
@@ -273,15 +291,17 @@ static void try_stars(const char *pattern, size_t len, struct rex_form *out)
 {
 	struct reader r = { .p = pattern, .end = pattern + len };
 	struct set set = { 0 };
-	bool before = false, after = false;
-	if (len == 2 && memcmp(pattern, ".+", 2) == 0) {
-		*out = (struct rex_form){ .kind = REX_NONEMPTY };
-	} else if (read_starred(&r, &set, &before, &after)) {
-		bool infix = before && after;
-		if (shortest(&set) == 0)
-			*out = (struct rex_form){ .kind = REX_ANY };
-		else if (!infix || set.count == 1 || longest(&set) <= INFIX_MAX)
-			form_take(out, infix ? REX_INFIX : after ? REX_PREFIX : REX_SUFFIX, &set);
+	enum stars left = STARS_NONE, right = STARS_NONE;
+	if (read_starred(&r, &set, &left, &right)) {
+		bool infix = left && right, before = left == STARS_SOME, after = right == STARS_SOME;
+		if (shortest(&set) == 0) {
+			if (!before || !after)
+				out->kind = before || after ? REX_NONEMPTY : REX_ANY;
+		} else if (!infix || set.count == 1 || longest(&set) <= INFIX_MAX) {
+			form_take(out, infix ? REX_INFIX : right ? REX_PREFIX : REX_SUFFIX, &set);
+			out->before = before;
+			out->after = after;
+		}
 	}
 	set_free(&set);
 }
@@ -518,6 +538,79 @@ void rex_form_prefixes(const char *pattern, size_t len, struct rex_form *out)
 	set_free(&set);
 }
 
+/* ---- what every match has ---- */
+
+/* {2}, {2,}, {2,5}; else it stands for itself. */
+static size_t count_len(const struct reader *r)
+{
+	const char *p = r->p + 1;
+	while (p < r->end && ((*p >= '0' && *p <= '9') || *p == ','))
+		p++;
+	return p < r->end && *p == '}' ? (size_t)(p + 1 - r->p) : 1;
+}
+
+/* Past repetitions; may what stands before them be absent? "Perhaps" is yes. */
+static bool skip_repetition(struct reader *r)
+{
+	bool absent = false;
+	while (at_repetition(r)) {
+		absent |= *r->p != '+';
+		r->p += *r->p == '{' ? count_len(r) : 1;
+	}
+	return absent;
+}
+
+static bool skip_group(struct reader *r)
+{
+	do {
+		r->p++;
+		if (!skip_alternative(r))
+			return false;
+	} while (r->p < r->end && *r->p == '|');
+	return r->p < r->end && *r->p++ == ')';
+}
+
+/* Past one piece, which may be a character; false: it is not understood. */
+static bool read_character(struct reader *r, char *c)
+{
+	*c = 0;
+	if (*r->p == '|' || *r->p == ')' || at_flags(r))
+		return false;
+	if (*r->p == '(')
+		return skip_group(r);
+	if (*r->p == '[')
+		return skip_class(r);
+	if (*r->p != '\\') {
+		*c = is_plain(*r->p) ? *r->p : 0;
+		r->p++;
+		return true;
+	}
+	bool plain = escape_is_plain(r);
+	if (r->end - r->p < 2 || (!plain && !memchr("dDwWsSbBAz", r->p[1], 10)))
+		return false;
+	*c = plain ? r->p[1] : 0;
+	r->p += 2;
+	return true;
+}
+
+void rex_form_needed(const char *pattern, size_t len, struct buf *out)
+{
+	char c;
+	unwrap(&pattern, &len);
+	for (unsigned i = 0; i < DEPTH_MAX && take_group(&pattern, &len); i++)
+		;
+	struct reader r = { .p = pattern, .end = pattern + len };
+	(void)skip_repetition(&r); /* of a ^ that was passed over */
+	while (r.p < r.end) {
+		if (!read_character(&r, &c)) {
+			buf_clear(out);
+			return;
+		}
+		if (!skip_repetition(&r) && c && (uint8_t)c < 0x80)
+			buf_add_u8(out, (uint8_t)c);
+	}
+}
+
 static bool is_word(const struct rex_string *w, const char *s, size_t len)
 {
 	return w->len == len && (!len || !memcmp(w->s, s, len));
@@ -616,6 +709,13 @@ static bool has_infix(const struct rex_form *f, const char *s, size_t len)
 	return false;
 }
 
+/* What stands beside the words is taken away. */
+static bool has_part(const struct rex_form *f, const char *s, size_t len)
+{
+	return f->kind == REX_INFIX ? has_infix(f, s, len)
+	                            : has_affix(f, s, len, f->kind == REX_SUFFIX);
+}
+
 /* The seed keeps who chooses the words from choosing where they stand. */
 void rex_form_index(struct rex_form *f)
 {
@@ -649,9 +749,9 @@ bool rex_form_has(const struct rex_form *f, const char *s, size_t len)
 		return f->count == 1 ? is_word(&f->strings[0], s, len) : *slot_of(f, s, len) != 0;
 	case REX_PREFIX:
 	case REX_SUFFIX:
-		return has_affix(f, s, len, f->kind == REX_SUFFIX);
 	case REX_INFIX:
-		return has_infix(f, s, len);
+		return len >= f->before + f->after &&
+		    has_part(f, s + f->before, len - f->before - f->after);
 	case REX_ANY:
 		return true;
 	case REX_NONEMPTY:

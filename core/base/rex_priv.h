@@ -82,6 +82,7 @@ struct rex_form {
 		size_t len;
 	} * strings; /* as written; without superfluous ones after rex_form_index */
 	size_t count;
+	size_t before, after; /* so many bytes at least stand beside a PREFIX, SUFFIX or INFIX */
 	char *text;
 	uint32_t *slots; /* by hash, 1 + the number of a string */
 	size_t mask;
@@ -94,6 +95,8 @@ void rex_form_of(const char *pattern, size_t len, struct rex_form *out);
  * none: nothing is known.
  */
 void rex_form_prefixes(const char *pattern, size_t len, struct rex_form *out);
+/* Characters of ASCII, each of which every match of a valid pattern has; none: nothing is known. */
+void rex_form_needed(const char *pattern, size_t len, struct buf *out);
 void rex_form_release(struct rex_form *f);
 size_t rex_form_bytes(const struct rex_form *f);
 /* What rex_form_has needs. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#define PAUSE_STEPS  (POSTINGS_SKIPS / 32)
 #define VALUE_STEP   256u /* bytes of a value: one step of matching */
 #define IDS_STEP     512u /* ids put into a set: one step */
 #define TEST_FACTOR  2u   /* a look at a series' labels costs so many looks at values */
@@ -210,6 +211,11 @@ static enum postings_state walk_values(struct postings_select *s, bool (*enough)
 	const struct pname *n = postings_name_find(s->p, m->name, m->name_len);
 	uint32_t place, len;
 	while (n && (place = postings_next(s->p, n, m, &s->cursor)) != POSTINGS_NO_PAIR) {
+		if (place == POSTINGS_PAUSE) {
+			if (is_enough(s, PAUSE_STEPS, enough, arg))
+				return POSTINGS_MORE;
+			continue;
+		}
 		const struct pair *x = pair_at(s->p, place);
 		const char *value = pair_value(x, &len);
 		unsigned steps = value_steps(m, len);
@@ -374,6 +380,18 @@ static uint32_t way_cost(const struct postings *p, const struct matcher *m, enum
 	return (uint32_t)rex_literals(m->rex);
 }
 
+/*
+ * What the values that a walk gathers have, as far as its expression tells. Those that it does not
+ * hold for tell nothing.
+ */
+static uint32_t need_of(const struct matcher *m)
+{
+	size_t len = 0;
+	bool of_matches = m->rex && (m->type == MATCHER_RE) != m->matches_empty;
+	const char *needed = of_matches ? rex_needed(m->rex, &len) : NULL;
+	return len ? postings_sign(needed, len) : 0;
+}
+
 /* The next matcher is taken up; false: none is left. */
 static bool matcher_begin(struct postings_select *s)
 {
@@ -386,7 +404,7 @@ static bool matcher_begin(struct postings_select *s)
 		s->way = WAY_TEST;
 	s->literal = 0;
 	s->test_id = 0;
-	s->cursor = (struct postings_cursor){ 0 };
+	s->cursor = (struct postings_cursor){ .need = need_of(s->m) };
 	if (s->way == WAY_WORDS || s->way == WAY_WALK)
 		s->set = postings_bitmap();
 	return true;

@@ -29,6 +29,17 @@ static enum rex_result match_without_form(const char *pattern, size_t len, const
 	return result;
 }
 
+/* Who lacks what every match has is none. */
+static bool has_needed(const struct rex *r, const char *s, size_t s_len)
+{
+	size_t len;
+	const char *needed = rex_needed(r, &len);
+	for (size_t i = 0; i < len; i++)
+		if (!s_len || !memchr(s, needed[i], s_len))
+			return false;
+	return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *nul = memchr(data, 0, size);
@@ -44,6 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	enum rex_result m = rex_match(r, s, s_len);
+	if (m == REX_YES && !has_needed(r, s, s_len))
+		abort();
 	if (rex_kind(r) != REX_PCRE) {
 		enum rex_result other = match_without_form(pattern, len, s, s_len);
 		if (other != REX_LIMIT && other != m)

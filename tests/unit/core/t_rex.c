@@ -184,7 +184,19 @@ static const struct {
 	{ ".*.*", REX_ANY, NULL },
 	{ ".+", REX_NONEMPTY, NULL },
 	{ "(?:.+)", REX_NONEMPTY, NULL },
-	{ "foo.+", REX_PCRE, NULL },
+	{ "foo.+", REX_PREFIX, "foo" },
+	{ ".+foo", REX_SUFFIX, "foo" },
+	{ ".+foo.*", REX_INFIX, "foo" },
+	{ ".*.+foo.*.*", REX_INFIX, "foo" },
+	{ "app_(db|net|disk)_.+", REX_PREFIX, "app_db_ app_disk_ app_net_" },
+	{ "(|a).+", REX_NONEMPTY, NULL },
+	{ ".+(a|).*", REX_NONEMPTY, NULL },
+	{ ".+(a|).+", REX_PCRE, NULL },
+	{ ".+.+", REX_PCRE, NULL },
+	{ "foo.+.*.+", REX_PCRE, NULL },
+	{ "a.+|b.*", REX_PCRE, NULL },
+	{ "foo.+?", REX_PCRE, NULL },
+	{ "foo\\.+", REX_PCRE, NULL },
 	{ "foo\\$", REX_LITERALS, "foo$" },
 	{ "b.*|a.*", REX_PREFIX, "a b" },
 	{ "(b|a):.*", REX_PREFIX, "a: b:" },
@@ -238,6 +250,7 @@ static bool starred_agrees(const char *head, const char *tail, unsigned picked)
 	static const char *const words[] = { "a", "b", "ab", "ba", "aab", "abb", "bb", "\xc3\xa9" };
 	static const char *const letters[] = { "a", "b", "\xc3\xa9" };
 	const bool before = head[0], after = tail[0];
+	const size_t front = head[0] && head[1] == '+', back = tail[0] && tail[1] == '+';
 	struct buf p;
 	struct rex *r;
 	buf_init(&p);
@@ -257,11 +270,12 @@ static bool starred_agrees(const char *head, const char *tail, unsigned picked)
 		size_t len = strlen(s);
 		for (size_t i = 0; i < COUNT_OF(words); i++) {
 			size_t w = strlen(words[i]);
-			if (!(picked >> i & 1) || w > len)
+			if (!(picked >> i & 1) || w + front + back > len)
 				continue;
-			want = want || (before && after && strstr(s, words[i])) ||
-			    (!before && memcmp(s, words[i], w) == 0) ||
-			    (!after && memcmp(s + len - w, words[i], w) == 0);
+			for (size_t at = front; at + w + back <= len; at++)
+				want = want ||
+				    ((before || !at) && (after || at + w == len) &&
+				        memcmp(s + at, words[i], w) == 0);
 		}
 		ok = ok && rex_match(r, s, len) == (want ? REX_YES : REX_NO);
 	}
@@ -276,6 +290,12 @@ static void test_starred(void)
 		prefix = prefix && starred_agrees("", ".*", picked);
 		suffix = suffix && starred_agrees(".*", "", picked);
 		infix = infix && starred_agrees(".*", ".*", picked);
+	}
+	for (unsigned picked = 1; picked < 256; picked++) {
+		prefix = prefix && starred_agrees("", ".+", picked);
+		suffix = suffix && starred_agrees(".+", "", picked);
+		infix = infix && starred_agrees(".+", ".*", picked) &&
+		    starred_agrees(".*", ".+", picked) && starred_agrees(".+", ".+", picked);
 	}
 	tap_ok(prefix, "all sets of prefixes");
 	tap_ok(suffix, "all sets of suffixes");
@@ -482,14 +502,61 @@ static bool begins_as_told(const struct rex *r, const char *s, size_t len)
 	return any;
 }
 
-/* Random patterns of small pieces: whatever matches begins as was told. */
+static bool has_as_told(const struct rex *r, const char *s, size_t len)
+{
+	size_t n;
+	const char *needed = rex_needed(r, &n);
+	bool all = true;
+	for (size_t i = 0; i < n; i++)
+		all = all && len && memchr(s, needed[i], len);
+	return all;
+}
+
+static const struct {
+	const char *p, *needed;
+} needs[] = {
+	{ "a.*b", "ab" },
+	{ "a[bc]d?e+f{2}g*", "ae" }, /* f, too, would do: how often is not looked at */
+	{ "a(b|c)d.", "ad" },
+	{ "^{2}a.", "a" },
+	{ "(ab.c)", "abc" },
+	{ "ab|cd.e", "" },
+	{ "(?i)ab.c", "" },
+	{ "a(?i:b).c", "" },
+	{ "a(b(?i)).c", "" },
+	{ "a\\.b\\d", "a.b" },
+	{ "a\\x41.b", "" },
+	{ "a\\pLb", "" },
+	{ "a\\Qb|c\\E.d", "" },
+	{ "a{|b}c.", "" },
+	{ "ab+?c.", "ac" },
+	{ "[]|]a.", "a" },
+	{ ".*lit.*", "lit" },
+	{ ".*lit", "lit" },
+	{ ".*(a|b)", "" },
+};
+
+static void test_needs(void)
+{
+	for (size_t i = 0; i < COUNT_OF(needs); i++) {
+		struct rex *r = compile(needs[i].p);
+		size_t len = 0;
+		const char *got = r ? rex_needed(r, &len) : "";
+		tap_ok(r && len == strlen(needs[i].needed) &&
+		        !memcmp(len ? got : "", needs[i].needed, len),
+		    "`%s` needs \"%s\": %.*s", needs[i].p, needs[i].needed, (int)len, len ? got : "");
+		rex_free(r);
+	}
+}
+
+/* Random patterns of small pieces: whatever matches begins as was told, and has what was told. */
 static void test_begins_random(void)
 {
 	static const char *const pieces[] = { "a", "b", "ab", "(a|b)", "(?:ab|c)", "[ab]", ".", "(",
 		")", "|", "*", "+", "?", "{2}", "^", "$", "\\.", "(?i)", "(?i:", "[^a]", ".*",
 		"\\d", "\xc3\xa9", "\\Qa\\E", "c" };
 	static const char *const atoms[] = { "a", "b", "c", "A", "B", ".", "1", "\xc3\xa9", "", "|" };
-	uint64_t seed = 7, tried = 0, known = 0, matched = 0, wrong = 0;
+	uint64_t seed = 7, tried = 0, known = 0, matched = 0, wrong = 0, needing = 0;
 	for (unsigned i = 0; i < 60000; i++) {
 		char p[64] = "", s[32];
 		for (unsigned k = 0; k < 7; k++) {
@@ -500,7 +567,10 @@ static void test_begins_random(void)
 		if (rex_compile_match(p, strlen(p), &r, &eb))
 			continue;
 		tried++;
+		size_t needed;
+		(void)rex_needed(r, &needed);
 		known += rex_prefixes(r) > 0;
+		needing += needed > 0;
 		for (unsigned t = 0; t < 40; t++) {
 			s[0] = 0;
 			for (unsigned k = 0; k < t % 5; k++) {
@@ -510,23 +580,24 @@ static void test_begins_random(void)
 			if (rex_match(r, s, strlen(s)) != REX_YES)
 				continue;
 			matched++;
-			if (begins_as_told(r, s, strlen(s)))
+			if (begins_as_told(r, s, strlen(s)) && has_as_told(r, s, strlen(s)))
 				continue;
 			wrong++;
 			tap_note("`%s` matches \"%s\"", p, s);
 		}
 		rex_free(r);
 	}
-	tap_ok(tried > 5000 && known > 500 && matched > 3000 && !wrong,
-	    "%llu random patterns, the beginning known of %llu; %llu matches, %llu begin otherwise",
-	    (unsigned long long)tried, (unsigned long long)known, (unsigned long long)matched,
-	    (unsigned long long)wrong);
+	tap_ok(tried > 5000 && known > 500 && needing > 500 && matched > 3000 && !wrong,
+	    "%llu random patterns, the beginning known of %llu, what they need of %llu; %llu matches, %llu are otherwise",
+	    (unsigned long long)tried, (unsigned long long)known, (unsigned long long)needing,
+	    (unsigned long long)matched, (unsigned long long)wrong);
 }
 
 int main(void)
 {
 	test_cases();
 	test_begins();
+	test_needs();
 	test_begins_random();
 	static const char *const names[] = { "C", "Cn", "Co", "Cs", "L", "LC", "Ll", "Lt", "Lu",
 		"M", "N", "P", "S", "Z", "Any", "ASCII", "Assigned", "Greek", "Han", "Common",
@@ -539,8 +610,9 @@ int main(void)
 		tap_ok(m == (golden[i].yes ? REX_YES : REX_NO), "`%s` %s \"%s\" %s", golden[i].p,
 		    golden[i].yes ? "matches" : "does not match", golden[i].s, eb.text);
 		if (r && m == REX_YES)
-			tap_ok(begins_as_told(r, golden[i].s, strlen(golden[i].s)),
-			    "`%s` begins as was told", golden[i].p);
+			tap_ok(begins_as_told(r, golden[i].s, strlen(golden[i].s)) &&
+			        has_as_told(r, golden[i].s, strlen(golden[i].s)),
+			    "`%s` begins as was told, and has it", golden[i].p);
 		rex_free(r);
 	}
 	for (size_t i = 0; i < COUNT_OF(refused); i++) {
