@@ -6,9 +6,10 @@
 #include "core/base/num.h"
 #include "core/base/wire.h"
 
-#define MAGIC      "KYMOCAR2"
+#define MAGIC      "KYMOCAR3"
 #define MAGIC_LEN  8u
-#define MAGIC_KIND 7u /* bytes of it that all formats have: 1 was hourly, hashes for names */
+#define MAGIC_KIND 7u  /* bytes of it that all formats have: 1 was hourly, hashes for names */
+#define FORMER     '2' /* read, too */
 /* Of a tenant while an image is read, before it is made to fit. */
 #define READ_BYTES (2 * CARDHIST_TENANT_BYTES)
 /* A name is so many bytes at least (names_grow). */
@@ -21,6 +22,7 @@ struct hname {
 	uint32_t len, refs, next;
 };
 struct list {
+	uint64_t below;
 	uint32_t refs, count, len;
 	uint8_t bytes[];
 };
@@ -163,10 +165,11 @@ static size_t list_size(const struct list *l)
 }
 
 /* Of encoded rows whose names are p's; a reference to each name is taken. */
-static struct list *list_make(struct cardhist *h, struct past *p, uint32_t count, const struct buf *b)
+static struct list *list_make(
+    struct cardhist *h, struct past *p, uint32_t count, uint64_t below, const struct buf *b)
 {
 	struct list *l = mem_alloc(sizeof(*l) + b->len);
-	*l = (struct list){ .refs = 1, .count = count, .len = (uint32_t)b->len };
+	*l = (struct list){ .below = below, .refs = 1, .count = count, .len = (uint32_t)b->len };
 	if (b->len)
 		memcpy(l->bytes, b->data, b->len);
 	weigh(h, p, list_size(l), 0);
@@ -203,10 +206,12 @@ static struct list *list_of(struct cardhist *h, struct past *p, const struct sto
 		last = top[i].value;
 	}
 	struct list *l = before;
-	if (l && l->count == count && l->len == b.len && (!b.len || !memcmp(l->bytes, b.data, b.len)))
+	uint64_t below = count == CARDHIST_TOP ? last : 0;
+	if (l && l->count == count && l->below == below && l->len == b.len &&
+	    (!b.len || !memcmp(l->bytes, b.data, b.len)))
 		l->refs++;
 	else
-		l = list_make(h, p, count, &b);
+		l = list_make(h, p, count, below, &b);
 	buf_release(&b);
 	return l;
 }
@@ -327,7 +332,7 @@ static struct past *past_add(struct cardhist *h, uint32_t tenant)
 }
 
 static void past_put(struct buf *to, const struct past *p, struct buf *room);
-static bool past_fill(struct cardhist *h, struct past *p, struct wire_reader *r);
+static bool past_fill(struct cardhist *h, struct past *p, struct wire_reader *r, bool former);
 
 /* Gives back the places of names that have gone. Costs what is left, a quarter of them at most. */
 static void slim(struct cardhist *h, struct past *p)
@@ -341,7 +346,7 @@ static void slim(struct cardhist *h, struct past *p)
 	struct past *fresh = past_make(h, p->tenant);
 	struct wire_reader r = wire_reader(image.data, image.len);
 	(void)wire_u32(&r);
-	CHECK(past_fill(h, fresh, &r));
+	CHECK(past_fill(h, fresh, &r, false));
 	fresh->counted = p->counted;
 	fresh->made = p->made;
 	struct past was = *p;
@@ -474,6 +479,78 @@ size_t cardhist_moments(const struct cardhist *h)
 	return h->moments;
 }
 
+/* ---- forgotten ---- */
+
+void cardhist_names(const struct cardhist *h, uint32_t tenant,
+    void (*fn)(void *arg, const char *text, size_t len), void *arg)
+{
+	const struct past *p = past_of(h, tenant);
+	for (uint32_t i = 0; p && i < p->names_end; i++)
+		if (p->names[i].text)
+			fn(arg, p->names[i].text, p->names[i].len);
+}
+
+/* l without the rows of names that are gone; l itself where it has none of them. */
+static struct list *list_without(struct cardhist *h, struct past *p, struct list *l, const bool *gone)
+{
+	struct rows it = rows_of(l);
+	struct buf b;
+	uint64_t value, last = 0;
+	uint32_t count = 0;
+	buf_init(&b);
+	for (uint32_t name; rows_next(&it, &name, &value);) {
+		if (gone[name])
+			continue;
+		row_put(&b, name, value, last, !count++);
+		last = value;
+	}
+	struct list *without = l;
+	if (count < l->count)
+		without = list_make(h, p, count, l->below, &b);
+	else
+		l->refs++;
+	buf_release(&b);
+	return without;
+}
+
+static void moments_without(struct cardhist *h, struct past *p, const bool *gone)
+{
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		struct list *was = NULL, *is = NULL; /* of the moment before */
+		for (uint32_t i = 0; i < p->count; i++) {
+			struct moment *m = &p->moments[i];
+			struct list *l = m->lists[k];
+			if (l == was)
+				is->refs++;
+			else
+				is = list_without(h, p, l, gone);
+			m->lists[k] = is;
+			was = l;
+			list_leave(h, p, l);
+		}
+	}
+}
+
+uint32_t cardhist_forget(struct cardhist *h, uint32_t tenant,
+    bool (*gone)(void *arg, const char *text, size_t len), void *arg)
+{
+	struct past *p = past_of(h, tenant);
+	if (!p)
+		return 0;
+	uint32_t count = 0;
+	bool *marks = mem_zalloc(p->names_end + 1);
+	for (uint32_t i = 0; i < p->names_end; i++) {
+		marks[i] = p->names[i].text && gone(arg, p->names[i].text, p->names[i].len);
+		count += marks[i];
+	}
+	if (count)
+		moments_without(h, p, marks);
+	mem_free(marks);
+	if (count)
+		slim(h, p);
+	return count;
+}
+
 /* ---- asked ---- */
 
 struct cutter {
@@ -509,10 +586,7 @@ static void cut_rows(
 	}
 	to->rows_count = count;
 	/* (2) */
-	if (rows_next(&it, &name, &value))
-		to->below = value;
-	else
-		to->below = l->count == CARDHIST_TOP ? value : 0;
+	to->below = rows_next(&it, &name, &value) ? value : l->below;
 }
 
 static uint64_t piece_of(int64_t t_ms, int64_t t_min_ms, int64_t step_ms)
@@ -586,12 +660,13 @@ static void list_put(struct buf *to, const struct list *l, const uint32_t *dense
 	uint64_t value, last = 0;
 	bool first = true;
 	room->len = 0;
+	wire_put_varint(room, l->below);
 	for (uint32_t name; rows_next(&it, &name, &value); first = false) {
 		row_put(room, dense[name], value, last, first);
 		last = value;
 	}
 	wire_put_varint(to, (uint64_t)room->len + 1);
-	buf_add(to, room->data, room->len); /* nothing where the list is empty */
+	buf_add(to, room->data, room->len);
 }
 
 static void past_put(struct buf *to, const struct past *p, struct buf *room)
@@ -640,18 +715,19 @@ struct decoder {
 	struct past *p;
 	uint32_t *names;
 	uint64_t names_count;
+	bool former; /* lists have no below */
 };
 
-static const uint8_t empty_list[1];
+static const uint8_t empty_list[1]; /* below: 0 */
 
 /* NULL: its bytes are no list. */
 static struct list *list_read(struct decoder *d, const uint8_t *data, size_t len)
 {
 	struct wire_reader r = wire_reader(data, len);
 	struct buf b;
-	uint64_t value = 0;
+	uint64_t value = 0, below = d->former ? 0 : wire_varint(&r);
 	uint32_t count = 0;
-	bool good = true;
+	bool good = !r.bad;
 	buf_init(&b);
 	while (good && wire_left(&r)) {
 		uint64_t name = wire_varint(&r), v = wire_varint(&r);
@@ -664,7 +740,10 @@ static struct list *list_read(struct decoder *d, const uint8_t *data, size_t len
 		value = is;
 		count++;
 	}
-	struct list *l = good ? list_make(d->h, d->p, count, &b) : NULL;
+	if (d->former)
+		below = count == CARDHIST_TOP ? value : 0;
+	good = good && (!count || below <= value);
+	struct list *l = good ? list_make(d->h, d->p, count, below, &b) : NULL;
 	buf_release(&b);
 	return l;
 }
@@ -689,7 +768,7 @@ static bool moment_read(struct decoder *d, struct wire_reader *r)
 		const uint8_t *bytes = len > 1 ? wire_bytes(r, len - 1) : empty_list;
 		m->lists[k] = len && bytes ? list_read(d, bytes, len - 1) : NULL;
 		if (!m->lists[k]) { /* so that it can be freed */
-			m->lists[k] = list_read(d, empty_list, 0);
+			m->lists[k] = list_read(d, empty_list, !d->former);
 			good = false;
 		}
 	}
@@ -726,9 +805,9 @@ static void names_tidy(struct cardhist *h, struct past *p)
 }
 
 /* Behind its id. */
-static bool past_fill(struct cardhist *h, struct past *p, struct wire_reader *r)
+static bool past_fill(struct cardhist *h, struct past *p, struct wire_reader *r, bool former)
 {
-	struct decoder d = { .h = h, .p = p };
+	struct decoder d = { .h = h, .p = p, .former = former };
 	bool good = names_read(&d, r);
 	uint64_t count = good ? wire_varint(r) : 0;
 	good = good && !r->bad && count && count <= CARDHIST_MOMENTS + 1;
@@ -740,27 +819,30 @@ static bool past_fill(struct cardhist *h, struct past *p, struct wire_reader *r)
 	return good;
 }
 
-static bool past_read(struct cardhist *h, struct wire_reader *r)
+static bool past_read(struct cardhist *h, struct wire_reader *r, bool former)
 {
 	uint32_t tenant = wire_u32(r);
 	if (r->bad || past_of(h, tenant) || h->count == CARDHIST_TENANTS)
 		return false;
-	return past_fill(h, past_add(h, tenant), r);
+	return past_fill(h, past_add(h, tenant), r, former);
 }
 
 enum err cardhist_decode(struct cardhist *h, const uint8_t *data, size_t len)
 {
 	CHECK(!h->count);
-	if (len >= MAGIC_LEN && !memcmp(data, MAGIC, MAGIC_KIND) && data[MAGIC_KIND] >= '1' &&
-	    data[MAGIC_KIND] <= '9' && data[MAGIC_KIND] != MAGIC[MAGIC_KIND])
+	if (len < MAGIC_LEN + 8 || memcmp(data, MAGIC, MAGIC_KIND))
+		return ERR_DAMAGED;
+	uint8_t form = data[MAGIC_KIND];
+	bool former = form == FORMER;
+	if (form >= '1' && form <= '9' && form != MAGIC[MAGIC_KIND] && !former)
 		return ERR_UNSUPPORTED;
-	if (len < MAGIC_LEN + 8 || memcmp(data, MAGIC, MAGIC_LEN) ||
+	if ((form != MAGIC[MAGIC_KIND] && !former) ||
 	    wire_load32(data + len - 4) != crc32c(0, data, len - 4))
 		return ERR_DAMAGED;
 	struct wire_reader r = wire_reader(data + MAGIC_LEN, len - MAGIC_LEN - 4);
 	bool good = true;
 	for (uint32_t n = wire_u32(&r); good && n; n--)
-		good = past_read(h, &r);
+		good = past_read(h, &r, former);
 	if (good && !r.bad && !wire_left(&r)) {
 		for (uint32_t i = 0; i < h->count; i++)
 			fit(h, h->pasts[i]);

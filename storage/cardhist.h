@@ -6,8 +6,8 @@
  * of each kind the CARDHIST_TOP largest names with their series (of a label: its values).
  * (1) Moments of a tenant ascend in time, no two have the same. One that is added at or before
  *     others (the clock was set back) takes their place: they were of a clock that was wrong.
- * (2) A name that a moment does not have had at most what its last row has where the list is full
- *     (below), and nothing where it is not.
+ * (2) A name that a moment does not have had `below` at most: what the last row had where the list
+ *     was full, nothing where it was not; or it was deleted since (cardhist_forget).
  * (3) `made` counts from since_ms to t_ms. Where a moment goes, the next one takes over both; so
  *     sums stay, and what nobody counted (the process was not there) is in no moment.
  * (4) A tenant holds CARDHIST_TENANT_BYTES at most, all together what they were given. Who holds
@@ -18,11 +18,13 @@
  * is 100 bytes, one in which all lists change some 900, and what new names take.
  *
  * The image, of all there is:
- *   "KYMOCAR2"  tenants u32, of each: id u32, names varint, each a varint and so many bytes,
+ *   "KYMOCAR3"  tenants u32, of each: id u32, names varint, each a varint and so many bytes,
  *   moments varint, each: t_ms u64, since_ms u64, series varint, made varint, of each kind a
  *   varint: 0 the list of the moment before, else bytes + 1 and the list; crc32c u32 of all before
- *   a list: of each row its name's place, varint, and its value, varint: the first as it is, the
- *   others what they are less than the one before
+ *   a list: below, varint; of each row its name's place, varint, and its value, varint: the first
+ *   as it is, the others what they are less than the one before
+ * "KYMOCAR2" is read, too: its lists have no below, which is that of their last row where they are
+ * full, else 0.
  *
  * Thread: one at a time. Memory: own. Fuzz: any bytes are safe for cardhist_decode.
  */
@@ -62,6 +64,12 @@ void cardhist_expire(struct cardhist *h, int64_t t_ms);
  * moment when they have none any more.
  */
 uint32_t cardhist_lives(const struct cardhist *h, uint32_t tenants[CARDHIST_TENANTS]);
+/* Each name that the tenant's moments have, once; text is lent, and ends with a NUL. */
+void cardhist_names(const struct cardhist *h, uint32_t tenant,
+    void (*fn)(void *arg, const char *text, size_t len), void *arg);
+/* Rows of names that are gone leave all moments of the tenant; sums stay. Returns how many went. */
+uint32_t cardhist_forget(struct cardhist *h, uint32_t tenant,
+    bool (*gone)(void *arg, const char *text, size_t len), void *arg);
 size_t cardhist_bytes(const struct cardhist *h);
 size_t cardhist_moments(const struct cardhist *h);
 

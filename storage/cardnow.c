@@ -14,7 +14,7 @@ struct asking {
 struct figure { /* of a tenant */
 	struct list_link link;
 	struct cardnow *n;
-	bool counting;
+	bool counting, stale;                 /* stale: series were deleted since it began */
 	uint64_t begun_ns, took_ns, ended_ns; /* never faked */
 	struct asking *served, *waiting;      /* whom the count is for; the next one */
 	struct store_stats_req req;
@@ -59,7 +59,7 @@ uint64_t cardnow_counts(const struct cardnow *n)
 static bool is_kept(const struct figure *f)
 {
 	uint64_t kept_ns = f->took_ns * CARDNOW_KEPT;
-	if (f->counting || f->took_ns < CARDNOW_LONG_NS)
+	if (f->counting || f->stale || f->took_ns < CARDNOW_LONG_NS)
 		return false;
 	if (kept_ns > CARDNOW_KEPT_MOST_NS)
 		kept_ns = CARDNOW_KEPT_MOST_NS;
@@ -92,6 +92,15 @@ static void tidy(struct cardnow *n)
 	}
 }
 
+void cardnow_forget(struct cardnow *n, uint32_t tenant)
+{
+	LIST_EACH(l, &n->figures) {
+		struct figure *f = CONTAINER_OF(l, struct figure, link);
+		if (f->req.tenant == tenant)
+			f->stale = true;
+	}
+}
+
 static void at_home(struct mbox_msg *msg)
 {
 	struct asking *a = CONTAINER_OF(msg, struct asking, msg);
@@ -116,6 +125,7 @@ static void count(struct figure *f)
 {
 	uint32_t tenant = f->req.tenant;
 	f->counting = true;
+	f->stale = false;
 	f->served = f->waiting;
 	f->waiting = NULL;
 	f->begun_ns = clock_real_mono_ns();

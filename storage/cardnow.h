@@ -25,6 +25,8 @@ struct cardnow *cardnow_create(struct store *st);
 void cardnow_free(struct cardnow *n); /* nobody waits any more */
 /* As store_stats with lists and a top of STORE_TOP_MAX. On any loop; r->done is called there. */
 void cardnow_ask(struct store *st, struct store_stats_req *r);
+/* What was counted before is not told any more: series were deleted. Loop 0. */
+void cardnow_forget(struct cardnow *n, uint32_t tenant);
 uint64_t cardnow_counts(const struct cardnow *n); /* begun so far; loop 0 */
 
 #endif

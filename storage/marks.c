@@ -10,6 +10,9 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/base/num.h"
+#include "storage/append/alarm.h"
+#include "storage/cardgone.h"
+#include "storage/cardnow.h"
 #include "storage/store_priv.h"
 
 #define NAME     "CARDINALITY"
@@ -40,6 +43,13 @@ struct marks {
 	struct store_stats stats;
 	struct work_task task;
 	enum err err;
+	bool asked_stale; /* of the tenant that is counted series were deleted meanwhile */
+	/* deletions */
+	struct list_link forgets;      /* begun */
+	struct list_link forgets_wait; /* for the file to be away */
+	bool away, going;              /* the file is removed; it is being */
+	struct work_task away_task;
+	enum err away_err;
 };
 
 static size_t bytes_max(void)
@@ -53,6 +63,8 @@ struct marks *marks_create(struct store *st)
 {
 	struct marks *m = mem_zalloc(sizeof(*m));
 	m->st = st;
+	list_init(&m->forgets);
+	list_init(&m->forgets_wait);
 	m->history = cardhist_create(bytes_max());
 	return m;
 }
@@ -61,7 +73,7 @@ void marks_free(struct marks *m)
 {
 	if (!m)
 		return;
-	CHECK(m->state == MARKS_REST);
+	CHECK(!marks_busy(m));
 	cardhist_free(m->history);
 	mem_free(m->tenants);
 	mem_free(m);
@@ -102,17 +114,25 @@ static void save_run(struct work_task *t)
 	buf_release(&image);
 }
 
+static void away_poke(struct marks *m);
+
 static void save_done(struct work_task *t)
 {
 	struct marks *m = CONTAINER_OF(t, struct marks, task);
 	if (m->err)
 		LOG_EVERY(LOG_LEVEL_WARN, "cardinality_marks_not_saved", "err=%s", err_text(m->err));
 	m->state = MARKS_REST;
+	away_poke(m);
 }
 
+/* While series are being deleted there is no file; it comes behind that. */
 static void save(struct marks *m)
 {
+	m->state = MARKS_REST;
+	if (!list_empty(&m->forgets) || !list_empty(&m->forgets_wait))
+		return;
 	m->state = MARKS_SAVE;
+	m->away = false;
 	m->task = (struct work_task){ .run = save_run, .done = save_done, .prio = WORK_BACKGROUND };
 	work_submit(m->st->opts.pool, &m->task);
 }
@@ -135,10 +155,22 @@ static void moment_add(struct marks *m)
 
 static void count_next(struct marks *m);
 
+/* Series of the tenant are being deleted: what was counted may have names of theirs. */
+static bool is_forgetting(const struct marks *m, uint32_t tenant)
+{
+	const struct list_link *all[] = { &m->forgets, &m->forgets_wait };
+	for (unsigned i = 0; i < COUNT_OF(all); i++)
+		LIST_EACH(l, all[i])
+			if (CONTAINER_OF(l, struct marks_forget, _link)->tenant == tenant)
+				return true;
+	return false;
+}
+
 static void counted(struct store_stats_req *r)
 {
 	struct marks *m = CONTAINER_OF(r, struct marks, asked);
-	moment_add(m);
+	if (!m->asked_stale && !is_forgetting(m, r->tenant))
+		moment_add(m);
 	m->at++;
 	count_next(m);
 }
@@ -151,12 +183,13 @@ static void count_next(struct marks *m)
 		m->tenants = NULL;
 		m->took_ns = clock_real_mono_ns() - m->real_ns;
 		gauges_set(m);
-		if (m->stopped || !m->at)
+		if (!m->away && (m->stopped || !m->at))
 			m->state = MARKS_REST;
 		else
 			save(m);
 		return;
 	}
+	m->asked_stale = false;
 	m->asked = (struct store_stats_req){ .tenant = m->tenants[m->at],
 		.top = CARDHIST_TOP,
 		.lists = true,
@@ -257,7 +290,82 @@ void marks_stop(struct marks *m)
 
 bool marks_busy(const struct marks *m)
 {
-	return m->state != MARKS_REST;
+	return m->state != MARKS_REST || m->going || !list_empty(&m->forgets) ||
+	    !list_empty(&m->forgets_wait);
+}
+
+/* ---- deletions ---- */
+
+static void away_run(struct work_task *t)
+{
+	struct marks *m = CONTAINER_OF(t, struct marks, away_task);
+	m->away_err = fsio_remove(m->st->dir, NAME);
+	if (!m->away_err || m->away_err == ERR_NOTFOUND)
+		m->away_err = fsio_dir_sync(m->st->dir);
+}
+
+static void away_done(struct work_task *t)
+{
+	struct marks *m = CONTAINER_OF(t, struct marks, away_task);
+	m->going = false;
+	m->away |= !m->away_err;
+	for (struct list_link *l; (l = list_pop(&m->forgets_wait));) {
+		struct marks_forget *f = CONTAINER_OF(l, struct marks_forget, _link);
+		if (m->away_err)
+			cardgone_free(f->gone);
+		else
+			list_add_tail(&m->forgets, l);
+		f->ready(f, m->away_err);
+	}
+}
+
+static void away_poke(struct marks *m)
+{
+	if (list_empty(&m->forgets_wait) || m->going || m->state == MARKS_SAVE)
+		return;
+	m->going = true;
+	m->away_task = (struct work_task){ .run = away_run, .done = away_done, .prio = WORK_READ };
+	work_submit(m->st->opts.pool, &m->away_task);
+}
+
+static void name_add(void *arg, const char *text, size_t len)
+{
+	cardgone_add(arg, CARDGONE_NAME, text, len, sizeof(((struct store_top *)0)->name) - 1);
+}
+
+void marks_forget_begin(struct marks *m, struct marks_forget *f)
+{
+	loop_check_here(m->st->shares[0]->loop);
+	f->gone = cardgone_create(m->st->manifest.seed);
+	cardhist_names(m->history, f->tenant, name_add, f->gone);
+	bool in_file = cardgone_count(f->gone) > 0;
+	alarm_names(m->st->alarm, f->tenant, f->gone);
+	if (in_file && !m->away) {
+		list_add_tail(&m->forgets_wait, &f->_link);
+		away_poke(m);
+		return;
+	}
+	list_add_tail(&m->forgets, &f->_link);
+	f->ready(f, ERR_OK);
+}
+
+static bool has_gone(void *arg, const char *text, size_t len)
+{
+	return cardgone_is(arg, CARDGONE_NAME, text, len);
+}
+
+void marks_forget_end(struct marks *m, struct marks_forget *f)
+{
+	list_del(&f->_link);
+	if (m->state != MARKS_SAVE) /* then it had no names, and has none */
+		(void)cardhist_forget(m->history, f->tenant, has_gone, f->gone);
+	alarm_forget(m->st->alarm, f->tenant, f->gone);
+	cardnow_forget(m->st->cardnow, f->tenant);
+	m->asked_stale |= m->state == MARKS_COUNT && m->asked.tenant == f->tenant;
+	cardgone_free(f->gone);
+	gauges_set(m);
+	if (m->away && m->state == MARKS_REST && !m->going)
+		save(m);
 }
 
 /* ---- asked ---- */

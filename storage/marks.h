@@ -9,6 +9,10 @@
  * A file that is damaged or of another format is told in the log and begun anew; nothing else
  * depends on it. What a crash loses is what came after the last file: a moment.
  *
+ * Deletion: between marks_forget_begin and marks_forget_end series of a tenant are deleted. The
+ * tenant gets no moment, and the file is not there: so neither it, nor a snapshot, nor a start
+ * after a crash has names that were deleted. Behind the last deletion it is written again.
+ *
  * Clocks: a round is due when so long has passed by either clock, so a machine that slept has one
  * soon after. While the wall clock is in doubt (core/base/clockwatch.h) none is made and none
  * goes: a gap. A clock that was set back takes the place of moments later than it says.
@@ -48,6 +52,21 @@ void marks_load(struct marks *m);
 void marks_start(struct marks *m);
 void marks_stop(struct marks *m);
 bool marks_busy(const struct marks *m); /* after marks_stop it ends what it has begun */
+struct cardgone;
+struct marks_forget {
+	uint32_t tenant;
+	/*
+	 * gone: what is told of the tenant, to be looked up until the end. err: the file cannot be
+	 * removed, and it has not begun.
+	 */
+	void (*ready)(struct marks_forget *f, enum err err);
+	struct cardgone *gone;
+	struct list_link _link;
+};
+/* ready() comes from inside, or later. */
+void marks_forget_begin(struct marks *m, struct marks_forget *f);
+/* What f->gone says has gone is told no more: moments, explosions, the lists of now. Frees it. */
+void marks_forget_end(struct marks *m, struct marks_forget *f);
 const struct cardhist *marks_history(const struct marks *m);
 /*
  * A copy of the tenant's moment nearest to so long ago, some half an hour off at most; NULL: none.

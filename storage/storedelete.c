@@ -4,13 +4,23 @@
 
 #include "core/base/arena.h"
 #include "storage/back/back.h"
+#include "storage/cardgone.h"
+#include "storage/marks.h"
 #include "storage/read/idchain.h"
 #include "storage/store_priv.h"
 
 /* Where selectors have no bound differences of times must not overflow. */
-#define TIME_MIN (INT64_MIN / 2)
-#define TIME_MAX (INT64_MAX / 2)
-#define IDS_STEP 1024u /* between two looks at the clock */
+#define TIME_MIN   (INT64_MIN / 2)
+#define TIME_MAX   (INT64_MAX / 2)
+#define IDS_STEP   1024u /* between two looks at the clock */
+#define NAMES_STEP 128u
+
+struct deleting { /* the names that a deletion may take along; loop 0 has them before and behind */
+	struct mbox_msg msg;
+	struct store_delete_req *req;
+	struct marks_forget forget;
+	enum err err;
+};
 
 struct part { /* of one shard */
 	struct mbox_msg msg;
@@ -18,8 +28,10 @@ struct part { /* of one shard */
 	struct store_delete_req *req;
 	struct shard *shard;
 	struct job job;
-	size_t at; /* its selector of now */
-	bool open; /* the chain is */
+	size_t at;              /* its selector of now */
+	bool open, touching;    /* open: the chain is; touching: its old ids' labels are read */
+	struct cardgone *names; /* NULL: none may go */
+	struct cardgone_part names_part;
 	struct source_query query;
 	struct idchain chain;
 	size_t old_at; /* of the chain's old ids, those before it are taken */
@@ -32,6 +44,8 @@ struct part { /* of one shard */
 	struct errbuf eb;
 };
 
+static void names_end(struct store_delete_req *r);
+
 /* ---- home ---- */
 
 static void home(struct mbox_msg *msg)
@@ -43,9 +57,17 @@ static void home(struct mbox_msg *msg)
 		r->eb = p->eb;
 	}
 	r->series += p->count;
+	if (p->names) {
+		cardgone_join(p->names, &p->names_part, p->count);
+		cardgone_part_release(&p->names_part);
+	}
 	mem_free(p->ids);
 	mem_free(p);
-	if (!--r->_open)
+	if (--r->_open)
+		return;
+	if (r->_names)
+		names_end(r);
+	else
 		r->done(r);
 }
 
@@ -66,11 +88,46 @@ static void part_end(struct part *p, enum err err)
 	loop_defer(loop_here(), &p->end); /* its job may be in its last slice */
 }
 
+static const struct postings *postings_of(const struct part *p)
+{
+	return head_postings(&p->shard->head, p->req->tenant);
+}
+
+/* Which names are left, whatever became of the deletion. */
+static enum job_state look_after(struct job *j)
+{
+	struct part *p = CONTAINER_OF(j, struct part, job);
+	while (!cardgone_look(p->names, &p->names_part, postings_of(p), true, NAMES_STEP))
+		if (job_should_yield())
+			return JOB_YIELD;
+	part_end(p, p->err);
+	return JOB_DONE;
+}
+
+/* Its job is over, or in its last slice. */
+static void look_begin(struct loop_deferred *d)
+{
+	struct part *p = CONTAINER_OF(d, struct part, end);
+	job_init(&p->job, JOB_QUERY, look_after);
+	job_start(p->shard->loop, &p->job);
+}
+
+static void part_over(struct part *p, enum err err)
+{
+	if (!p->names) {
+		part_end(p, err);
+		return;
+	}
+	p->err = err;
+	p->end.fn = look_begin;
+	loop_defer(loop_here(), &p->end);
+}
+
 static void deleted(struct back_deletion *d, enum err err)
 {
 	struct part *p = CONTAINER_OF(d, struct part, deletion);
 	p->eb = d->eb;
-	part_end(p, err);
+	part_over(p, err);
 }
 
 /* ---- choosing ---- */
@@ -105,12 +162,49 @@ static bool chain_take(struct part *p)
 		if (job_should_yield())
 			return false;
 	}
-	roaring_bitmap_or_inplace(p->all, c->chosen);
+	if (!p->touching) {
+		roaring_bitmap_or_inplace(p->all, c->chosen);
+		p->touching = p->names && c->old.count;
+		if (p->touching)
+			idchain_skip_active(&p->chain);
+	}
+	return !p->touching;
+}
+
+static void chain_close(struct part *p)
+{
 	idchain_close(&p->chain);
-	p->open = false;
+	p->open = p->touching = false;
 	p->old_at = 0;
 	p->at++;
-	return true;
+}
+
+/*
+ * The labels of series that are not in memory, for their names. False: more come, when it is called
+ * again or the chain has found them (*waits).
+ */
+static bool chain_touch(struct part *p, bool *waits)
+{
+	for (unsigned n = 0; n < NAMES_STEP; n++) {
+		switch (idchain_next(&p->chain)) {
+		case IDCHAIN_SERIES:
+			cardgone_touch(p->names, &p->names_part, p->chain.labels);
+			idchain_done(&p->chain);
+			break;
+		case IDCHAIN_AGAIN:
+			break;
+		case IDCHAIN_WAIT:
+			*waits = true;
+			return false;
+		case IDCHAIN_ERROR:
+			p->err = p->chain.err;
+			p->eb = p->chain.eb;
+			return true;
+		case IDCHAIN_END:
+			return true;
+		}
+	}
+	return false;
 }
 
 /* The same. */
@@ -143,12 +237,22 @@ static void delete_begin(struct part *p)
 	back_delete(p->shard, &p->deletion);
 }
 
-static enum job_state choose(struct job *j)
+/* JOB_DONE: the selectors' ids are all known, or p->err. */
+static enum job_state chains(struct part *p)
 {
-	struct part *p = CONTAINER_OF(j, struct part, job);
+	bool waits = false;
 	while (p->at < p->req->selectors_count && !p->err) {
 		if (!p->open)
 			chain_open(p);
+		if (p->touching) {
+			if (chain_touch(p, &waits))
+				chain_close(p);
+			else if (waits)
+				return JOB_WAIT;
+			else if (job_should_yield())
+				return JOB_YIELD;
+			continue;
+		}
 		switch (idchain_choose(&p->chain)) {
 		case IDCHAIN_CHOOSING:
 			if (job_should_yield())
@@ -158,7 +262,9 @@ static enum job_state choose(struct job *j)
 			return JOB_WAIT;
 		case IDCHAIN_READY:
 		case IDCHAIN_LABELS:
-			if (!chain_take(p))
+			if (chain_take(p))
+				chain_close(p);
+			else if (!p->touching)
 				return JOB_YIELD;
 			break;
 		case IDCHAIN_FAILED:
@@ -168,13 +274,26 @@ static enum job_state choose(struct job *j)
 			break;
 		}
 	}
+	return JOB_DONE;
+}
+
+static enum job_state choose(struct job *j)
+{
+	struct part *p = CONTAINER_OF(j, struct part, job);
+	enum job_state state = chains(p);
+	if (state != JOB_DONE)
+		return state;
 	if (p->err) {
 		roaring_bitmap_free(p->all);
-		part_end(p, p->err);
+		part_over(p, p->err);
 		return JOB_DONE;
 	}
 	if (!ids_list(p))
 		return JOB_YIELD;
+	while (
+	    p->names && !cardgone_look(p->names, &p->names_part, postings_of(p), false, NAMES_STEP))
+		if (job_should_yield())
+			return JOB_YIELD;
 	delete_begin(p);
 	return JOB_DONE;
 }
@@ -190,21 +309,96 @@ static void part_begin(struct mbox_msg *msg)
 	job_start(p->shard->loop, &p->job);
 }
 
-void store_delete(struct store *st, struct store_delete_req *r)
+static void parts_begin(struct store_delete_req *r)
 {
-	r->_from = loop_here();
-	r->err = ERR_OK;
-	r->series = 0;
-	errbuf_init(&r->eb);
+	struct store *st = r->_store;
+	struct cardgone *names = r->_names ? r->_names->forget.gone : NULL;
 	r->_open = st->manifest.shards;
 	for (unsigned i = 0; i < st->manifest.shards; i++) {
 		struct part *p = mem_zalloc(sizeof(*p));
 		p->req = r;
 		p->shard = st->shards[i];
+		if (names && cardgone_count(names)) {
+			p->names = names;
+			cardgone_part_init(names, &p->names_part);
+		}
 		errbuf_init(&p->eb);
 		p->msg.fn = part_begin;
 		loop_send(p->shard->loop, &p->msg);
 	}
+}
+
+/* ---- names ---- */
+
+static void names_home(struct mbox_msg *msg)
+{
+	struct deleting *d = CONTAINER_OF(msg, struct deleting, msg);
+	struct store_delete_req *r = d->req;
+	mem_free(d);
+	r->done(r);
+}
+
+static void names_forget(struct mbox_msg *msg)
+{
+	struct deleting *d = CONTAINER_OF(msg, struct deleting, msg);
+	d->msg.fn = names_home;
+	marks_forget_end(d->req->_store->marks, &d->forget);
+	loop_send(d->req->_from, &d->msg);
+}
+
+static void names_end(struct store_delete_req *r)
+{
+	r->_names->msg.fn = names_forget;
+	loop_send(r->_store->shares[0]->loop, &r->_names->msg);
+}
+
+static void names_here(struct mbox_msg *msg)
+{
+	struct deleting *d = CONTAINER_OF(msg, struct deleting, msg);
+	struct store_delete_req *r = d->req;
+	if (!d->err) {
+		parts_begin(r);
+		return;
+	}
+	r->err = errbuf_set(&r->eb, d->err,
+	    "the file CARDINALITY, which may name what is deleted, cannot be removed: %s",
+	    err_why(d->err));
+	mem_free(d);
+	r->done(r);
+}
+
+static void names_ready(struct marks_forget *f, enum err err)
+{
+	struct deleting *d = CONTAINER_OF(f, struct deleting, forget);
+	d->err = err;
+	d->msg.fn = names_here;
+	loop_send(d->req->_from, &d->msg);
+}
+
+static void names_begin(struct mbox_msg *msg)
+{
+	struct deleting *d = CONTAINER_OF(msg, struct deleting, msg);
+	marks_forget_begin(d->req->_store->marks, &d->forget);
+}
+
+void store_delete(struct store *st, struct store_delete_req *r)
+{
+	r->_from = loop_here();
+	r->_store = st;
+	r->_names = NULL;
+	r->err = ERR_OK;
+	r->series = 0;
+	errbuf_init(&r->eb);
+	if (r->t_min_ms != INT64_MIN || r->t_max_ms != INT64_MAX) {
+		parts_begin(r);
+		return;
+	}
+	struct deleting *d = mem_zalloc(sizeof(*d));
+	d->req = r;
+	d->forget = (struct marks_forget){ .tenant = r->tenant, .ready = names_ready };
+	d->msg.fn = names_begin;
+	r->_names = d;
+	loop_send(st->shares[0]->loop, &d->msg);
 }
 
 /* ---- files without what was deleted ---- */

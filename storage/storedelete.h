@@ -5,6 +5,8 @@
  *
  * A shard that fails does not stop the others: the request has the first error. What was deleted
  * stays so; asking again deletes the rest, and does nothing to what is gone.
+ * A deletion of all times takes the names that only its series had out of what is told of
+ * cardinality, too (storage/marks.h), before it is done.
  * Thread: store_delete, store_clean on a loop; done there.
  */
 #ifndef STORAGE_STOREDELETE_H
@@ -28,6 +30,8 @@ struct store_delete_req {
 	uint64_t series; /* ids that were met, a series that came back counts for each of its ids */
 	struct loop *_from;
 	uint32_t _open;
+	struct store *_store;
+	struct deleting *_names; /* NULL: of some times */
 };
 void store_delete(struct store *st, struct store_delete_req *r);
 

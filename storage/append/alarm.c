@@ -5,16 +5,18 @@
 #include "core/model/tenant.h"
 #include "storage/append/card.h"
 #include "storage/append/intake.h"
+#include "storage/cardgone.h"
 
 #define BAG_MOST  1024u           /* rows of one walk */
 #define BAG_RUN   ALARM_KIND_ROWS /* of a loop, tenant and kind: those that bring most */
 #define LOG_LINES 8u              /* of one walk */
+#define CUT_LESS  3u              /* bytes of a character that did not fit */
 
 struct alarm {
 	struct alarm_env env;
 	struct mbox_msg msg;
 	struct loop_timer timer;
-	bool walking;
+	bool walking, forget; /* forget: what the walk under way has may be deleted */
 	unsigned at;
 	uint64_t walk;
 	uint64_t last_ns;                     /* of the walk before */
@@ -262,8 +264,9 @@ static void home(struct alarm *a)
 	uint64_t now_ns = loop_now_ns(loop);
 	int64_t now_ms = loop_now_ms(loop);
 	double seconds = (double)(now_ns - a->last_ns) / 1e9;
-	for (uint32_t i = 0; i < a->bag_count; i++)
+	for (uint32_t i = 0; i < a->bag_count && !a->forget; i++)
 		row_add(a, &a->bag[i], now_ms);
+	a->forget = false;
 	settle(a, seconds, now_ms);
 	a->last_ns = now_ns;
 	mem_free(a->bag);
@@ -340,4 +343,74 @@ void alarm_each(const struct alarm *a, uint32_t tenant,
 	loop_check_here(a->env.intakes[0]->share->loop);
 	each(a, tenant, true, fn, arg);
 	each(a, tenant, false, fn, arg);
+}
+
+/* ---- what is deleted ---- */
+
+/* "label=example"; cut_at: whether a part of it may be cut. */
+static size_t example_text(
+    const struct watch_row *w, unsigned i, char to[2 * WATCH_NAME], size_t *cut_at)
+{
+	size_t n = strlen(w->label), m = strlen(w->examples[i]);
+	memcpy(to, w->label, n);
+	to[n] = '=';
+	memcpy(to + n + 1, w->examples[i], m);
+	*cut_at = (n > m ? n : m) + CUT_LESS >= WATCH_NAME - 1 ? 0 : SIZE_MAX;
+	return n + 1 + m;
+}
+
+static void text_add(struct cardgone *to, enum cardgone_form form, const char *text, size_t size)
+{
+	if (text[0])
+		cardgone_add(to, form, text, strlen(text), size - 1);
+}
+
+void alarm_names(const struct alarm *a, uint32_t tenant, struct cardgone *to)
+{
+	char text[2 * WATCH_NAME];
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct watch_row *w = &a->rows[i].row;
+		if (w->tenant != tenant)
+			continue;
+		text_add(to, CARDGONE_NAME, w->metric, sizeof(w->metric));
+		text_add(to, CARDGONE_NAME, w->label, sizeof(w->label));
+		text_add(to, CARDGONE_TARGET, w->target, sizeof(w->target));
+		for (unsigned k = 0; k < WATCH_EXAMPLES && w->examples[k][0]; k++) {
+			size_t cut_at, len = example_text(w, k, text, &cut_at);
+			cardgone_add(to, CARDGONE_NAME, text, len, cut_at);
+		}
+	}
+}
+
+static bool text_is_gone(const struct cardgone *gone, enum cardgone_form form, const char *text)
+{
+	return text[0] && cardgone_is(gone, form, text, strlen(text));
+}
+
+static void examples_forget(struct watch_row *w, const struct cardgone *gone)
+{
+	char text[2 * WATCH_NAME], left[WATCH_EXAMPLES][WATCH_NAME] = { 0 };
+	unsigned count = 0;
+	for (unsigned k = 0; k < WATCH_EXAMPLES && w->examples[k][0]; k++) {
+		size_t cut_at, len = example_text(w, k, text, &cut_at);
+		if (!cardgone_is(gone, CARDGONE_NAME, text, len))
+			memcpy(left[count++], w->examples[k], WATCH_NAME);
+	}
+	memcpy(w->examples, left, sizeof(left));
+}
+
+void alarm_forget(struct alarm *a, uint32_t tenant, const struct cardgone *gone)
+{
+	a->forget |= a->walking;
+	for (uint32_t i = a->count; i-- > 0;) {
+		struct watch_row *w = &a->rows[i].row;
+		if (w->tenant != tenant)
+			continue;
+		if (text_is_gone(gone, CARDGONE_NAME, w->metric) ||
+		    text_is_gone(gone, CARDGONE_NAME, w->label) ||
+		    text_is_gone(gone, CARDGONE_TARGET, w->target))
+			drop(a, i);
+		else
+			examples_forget(w, gone);
+	}
 }

@@ -53,4 +53,12 @@ bool alarm_busy(const struct alarm *a);
 void alarm_each(const struct alarm *a, uint32_t tenant,
     void (*fn)(void *arg, const struct alarm_row *row), void *arg);
 
+struct cardgone;
+/*
+ * Around a deletion: what the rows of a tenant say, to be looked up; and rows and examples of what
+ * has gone go, too, with the walk that is under way.
+ */
+void alarm_names(const struct alarm *a, uint32_t tenant, struct cardgone *to);
+void alarm_forget(struct alarm *a, uint32_t tenant, const struct cardgone *gone);
+
 #endif

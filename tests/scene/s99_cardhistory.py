@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The cardinality of the last day, played back: an explosion of one tenant has a moment and a name, another tenant sees nothing of it; kept over a kill, with a gap; begun anew after damage, and told; a day of moments by a clock that runs fast."""
+"""The cardinality of the last day, played back: an explosion of one tenant has a moment and a name, another tenant sees nothing of it; kept over a kill, with a gap; names of deleted series are told nowhere any more, nor in a start or snapshot; begun anew after damage, and told; a day of moments by a clock that runs fast."""
 import sys
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from lib import *
@@ -16,7 +16,7 @@ def token_hash(token):
 
 
 path = os.path.join(top, "kymo.yml")
-rows = "\n".join(f'  - {{name: {n}, token_hash: "{token_hash(t)}", roles: [write, read], tenant: {n}}}' for n, t in TOKENS.items())
+rows = "\n".join(f'  - {{name: {n}, token_hash: "{token_hash(t)}", roles: [write, read, admin], tenant: {n}}}' for n, t in TOKENS.items())
 with open(path, "w") as f:
     f.write(f"identities:\n  tokens:\n{rows}\n")
 os.chmod(path, 0o600)
@@ -24,7 +24,7 @@ clock = Clock(os.path.join(top, "clock"))
 
 
 def start():
-    return Kymod(data, "--config", path, "--loops", "2", "--shards", "4", "--no-self-metrics", env=clock.env())
+    return Kymod(data, "--config", path, "--loops", "2", "--shards", "4", "--no-self-metrics", "--web.enable-admin-api", env=clock.env())
 
 
 def ask(who, method, path, body=None, headers=None):
@@ -81,11 +81,56 @@ for params, want in (({"kind": "x"}, "kind must be"), ({"limit": 65}, "limit mus
     got = history("shop", **params)
     ok(got[0] == 400 and want in got[1], f"{params}: {got}")
 
+# --- a name that holds a secret ---
+SECRET = "hunter2"
+CARD = os.path.join(data, "CARDINALITY")
+
+
+def told(who):
+    """What is told of a tenant's cardinality, all of it."""
+    kinds = [{"kind": kind, "limit": 64, "start": 1} for kind in ("metrics", "labels", "pairs", "targets")]
+    return json.dumps([history(who, **kind) for kind in kinds]) + "".join(ask(who, "GET", "/api/v1/cardinality" + path)[1].decode() for path in ("?limit=100", "/explosions"))
+
+
+def on_disk(path):
+    with open(path, "rb") as f:
+        return SECRET.encode() in f.read()
+
+
+def written(path):
+    end = time.time() + 60
+    while not os.path.exists(path) and time.time() < end:
+        time.sleep(0.05)
+    return os.path.exists(path)
+
+
+for i in range(8):
+    ok(push("shop", f"calm_{SECRET}_total", 4000 + 200 * i, 200) == push("quiet", f"calm_{SECRET}_total", 0, 5) == 204, "series are written whose name is a secret")
+    clock.pass_s(1)
+later(5 * MIN)
+time.sleep(0.3)
+ok(SECRET in told("shop") and SECRET in told("quiet") and on_disk(CARD), "it is told and written down")
+before = history("shop", start=1)["moments"]
+ok(ask("shop", "POST", f"/api/v1/admin/tsdb/delete_series?match[]=calm_{SECRET}_total")[0] == 204, "they are deleted")
+ok(SECRET not in told("shop") and SECRET in told("quiet"), "and told no more, but of the tenant that still has them")
+after = history("shop", start=1)["moments"]
+ok([(x["time"], x["series"], x["made"]) for x in after][:len(before)] == [(x["time"], x["series"], x["made"]) for x in before], "moments and their sums stay")
+ok(ask("quiet", "POST", f"/api/v1/admin/tsdb/delete_series?match[]=calm_{SECRET}_total")[0] == 204 and SECRET not in told("quiet"), "until it deletes them, too")
+ok(written(CARD) and not on_disk(CARD), "they are not written down")
+status, body, _ = ask("shop", "POST", "/api/v1/admin/tsdb/snapshot")
+ok(status == 200, f"a snapshot: {status}")
+copy = os.path.join(data, "snapshots", json.loads(body)["data"]["name"], "CARDINALITY") if status == 200 else CARD
+ok(os.path.exists(copy) and not on_disk(copy), "nor in it")
+later(5 * MIN)
+ok(SECRET not in told("shop") + told("quiet") and not on_disk(CARD), "nor after the next round")
+
 # --- a kill, and half an hour without a server ---
 time.sleep(0.3)  # the file of the last round
+m = history("shop", start=1)["moments"]
 k.end(signal.SIGKILL)
 clock.pass_s(30 * MIN)
 k = start()
+ok(SECRET not in told("shop") + told("quiet") and not on_disk(CARD), "nor after a start")
 again = history("shop")["moments"]
 ok(len(m) - 1 <= len(again) <= len(m) and again[:len(m) - 1] == m[:len(m) - 1], f"a kill loses a moment at most: {len(again)} of {len(m)}")
 m = later(20)

@@ -384,7 +384,7 @@ static void damage(void)
 		}
 	tap_ok(sane, "nor does other nonsense leave anything behind");
 	tap_ok(cardhist_decode(other, (const uint8_t *)"KYMOCAR1________", 16) == ERR_UNSUPPORTED &&
-	        cardhist_decode(other, (const uint8_t *)"KYMOCAR3________", 16) == ERR_UNSUPPORTED,
+	        cardhist_decode(other, (const uint8_t *)"KYMOCAR4________", 16) == ERR_UNSUPPORTED,
 	    "a former and a later format have an error of their own");
 	tap_ok(!cardhist_decode(other, b.data, b.len) && cardhist_moments(other) == 4,
 	    "the image itself is fine");
@@ -393,8 +393,179 @@ static void damage(void)
 	buf_release(&b);
 }
 
+/* ---- what is deleted ---- */
+
+static bool has_three(void *arg, const char *text, size_t len)
+{
+	(void)arg;
+	return len && text[len - 1] == '3';
+}
+
+struct seen {
+	unsigned names, threes;
+};
+static void name_seen(void *arg, const char *text, size_t len)
+{
+	struct seen *s = arg;
+	s->names++;
+	s->threes += has_three(NULL, text, len);
+}
+
+/* Rows of three in ten names leave the plain list, too. */
+static unsigned plain_forget(void)
+{
+	unsigned rows = 0;
+	for (unsigned i = 0; i < plain_count; i++)
+		for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+			struct plain *m = &plain[i];
+			unsigned left = 0;
+			for (unsigned r = 0; r < m->counts[k]; r++)
+				if (!has_three(NULL, m->tops[k][r].name, strlen(m->tops[k][r].name)))
+					m->tops[k][left++] = m->tops[k][r];
+			rows += m->counts[k] - left;
+			m->counts[k] = left;
+		}
+	return rows;
+}
+
+/* As is_plain, where `below` is that of before. */
+static bool rows_left_are(const struct cardhist *h, const uint64_t *below)
+{
+	bool same = true;
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		struct store_card_cut c;
+		cardhist_cut(
+		    h, 7, (enum store_card_kind)k, INT64_MIN, INT64_MAX, 0, CARDHIST_TOP, &c);
+		same &= c.moments_count == plain_count;
+		for (unsigned i = 0; same && i < plain_count; i++) {
+			const struct store_card_moment *m = &c.moments[i];
+			const struct plain *p = &plain[i];
+			same = m->rows_count == p->counts[k] && m->series == p->series &&
+			    m->made == p->made && m->below == below[i * STORE_CARD_KINDS + k];
+			for (unsigned r = 0; same && r < m->rows_count; r++)
+				same = !strcmp(c.texts + c.names[c.rows[m->rows_at + r].name],
+				           p->tops[k][r].name) &&
+				    c.rows[m->rows_at + r].value == p->tops[k][r].value;
+		}
+		store_card_cut_release(&c);
+	}
+	return same;
+}
+
+static bool holds(const struct cardhist *h, const char *text)
+{
+	struct buf b;
+	buf_init(&b);
+	cardhist_encode(h, &b);
+	bool has = memmem(b.data, b.len, text, strlen(text));
+	buf_release(&b);
+	return has;
+}
+
+static void forgotten(void)
+{
+	struct cardhist *h = cardhist_create(MANY);
+	static uint64_t below[ALL * STORE_CARD_KINDS];
+	struct seen seen = { 0 };
+	plain_count = 0;
+	made_total = made_told = 0;
+	told = false;
+	begun_ms = T0 - MIN_MS;
+	for (unsigned i = 0; i < 100; i++) {
+		struct cardhist_new n;
+		plain_add(T0 + i * 5 * MIN_MS, &n);
+		cardhist_add(h, &n);
+	}
+	add(h, 8, T0, "other3", 1);
+	for (unsigned i = 0; i < plain_count; i++)
+		for (unsigned k = 0; k < STORE_CARD_KINDS; k++)
+			below[i * STORE_CARD_KINDS + k] = plain[i].counts[k] == CARDHIST_TOP
+			    ? plain[i].tops[k][CARDHIST_TOP - 1].value
+			    : 0;
+	size_t bytes = cardhist_bytes(h);
+	cardhist_names(h, 7, name_seen, &seen);
+	uint32_t went = cardhist_forget(h, 7, has_three, NULL);
+	tap_ok(plain_forget() && went && went == seen.threes && seen.names > went,
+	    "of %u names %" PRIu32 " go", seen.names, went);
+	tap_ok(rows_left_are(h, below) && cardhist_bytes(h) < bytes,
+	    "and all else stays: sums, the rows of others, what is below");
+	seen = (struct seen){ 0 };
+	cardhist_names(h, 7, name_seen, &seen);
+	tap_ok(!seen.threes && seen.names, "%u are left, none of those", seen.names);
+	struct cardhist *other = cardhist_create(MANY);
+	struct buf b;
+	buf_init(&b);
+	cardhist_encode(h, &b);
+	tap_ok(!cardhist_decode(other, b.data, b.len) && rows_left_are(other, below),
+	    "an image says the same");
+	buf_release(&b);
+	cardhist_free(other);
+	tap_ok(holds(h, "other3"), "another tenant's name is no matter");
+	tap_ok(cardhist_forget(h, 8, has_three, NULL) == 1 && !holds(h, "other3"),
+	    "until it is asked for");
+	struct cardhist_new n;
+	plain_add(T0 + 101 * 5 * MIN_MS, &n);
+	cardhist_add(h, &n);
+	struct store_card_cut c;
+	cardhist_cut(h, 7, STORE_CARD_METRIC, INT64_MIN, INT64_MAX, 0, CARDHIST_TOP, &c);
+	tap_ok(
+	    rows_are(&c, &c.moments[c.moments_count - 1], &plain[plain_count - 1], 0, CARDHIST_TOP),
+	    "what comes later stands as it came");
+	store_card_cut_release(&c);
+	cardhist_free(h);
+}
+
+/* ---- the format before ---- */
+
+static void former(void)
+{
+	struct cardhist *h = cardhist_create(MANY);
+	struct store_card_cut c;
+	struct buf b;
+	buf_init(&b);
+	buf_add_str(&b, "KYMOCAR2");
+	wire_put_u32(&b, 1);
+	wire_put_u32(&b, 7);
+	wire_put_varint(&b, CARDHIST_TOP);
+	for (unsigned i = 0; i < CARDHIST_TOP; i++) {
+		char name[16];
+		int len = snprintf(name, sizeof(name), "m%u", i);
+		wire_put_lenbytes(&b, name, (size_t)len);
+	}
+	wire_put_varint(&b, 1);
+	wire_put_u64(&b, (uint64_t)T0);
+	wire_put_u64(&b, (uint64_t)T0);
+	wire_put_varint(&b, 1000);
+	wire_put_varint(&b, 3);
+	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
+		struct buf list;
+		buf_init(&list);
+		for (unsigned i = 0; i < (k ? k : CARDHIST_TOP); i++) {
+			wire_put_varint(&list, i);
+			wire_put_varint(&list, i ? 1 : 500);
+		}
+		wire_put_varint(&b, list.len + 1);
+		buf_add(&b, list.data, list.len);
+		buf_release(&list);
+	}
+	wire_put_u32(&b, crc32c(0, b.data, b.len));
+	tap_ok(!cardhist_decode(h, b.data, b.len) && cardhist_moments(h) == 1, "it is read");
+	cardhist_cut(h, 7, STORE_CARD_METRIC, T0, T0, 0, CARDHIST_TOP, &c);
+	tap_ok(c.rows_count == CARDHIST_TOP && c.moments[0].below == 500 - CARDHIST_TOP + 1 &&
+	        c.moments[0].series == 1000 && !strcmp(c.texts + c.names[c.rows[9].name], "m9"),
+	    "a full list says what is below it");
+	store_card_cut_release(&c);
+	cardhist_cut(h, 7, STORE_CARD_PAIR, T0, T0, 0, CARDHIST_TOP, &c);
+	tap_ok(c.rows_count == 2 && c.rows[1].value == 499 && !c.moments[0].below, "another one 0");
+	store_card_cut_release(&c);
+	buf_release(&b);
+	cardhist_free(h);
+}
+
 int main(void)
 {
+	forgotten();
+	former();
 	random_histories();
 	pieces();
 	bounds();

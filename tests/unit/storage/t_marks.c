@@ -444,6 +444,127 @@ static void very_many_values(void)
 	free(path);
 }
 
+/* ---- what is deleted ---- */
+
+static bool delete (const char *metric)
+{
+	struct matcher m;
+	struct errbuf eb;
+	errbuf_init(&eb);
+	CHECK(!matcher_init(
+	    &m, MATCHER_EQ, LABEL_NAME, strlen(LABEL_NAME), metric, strlen(metric), &eb));
+	enum err e = storetest_delete(&s, &m, 1, INT64_MIN, INT64_MAX);
+	matcher_release(&m);
+	return !e;
+}
+
+static bool dir_has(const char *at, const char *text)
+{
+	struct fsio_dir *d;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	if (fsio_dir_open(at, false, &d))
+		return false;
+	bool has = !fsio_load(d, "CARDINALITY", 1u << 20, &data, &len) &&
+	    memmem(data, len, text, strlen(text));
+	mem_free(data);
+	fsio_dir_close(d);
+	return has;
+}
+
+static bool is_played(const char *text)
+{
+	struct store_card_cut c = play();
+	bool has = false;
+	for (uint32_t i = 0; i < c.names_count; i++)
+		has |= strstr(c.texts + c.names[i], text) != NULL;
+	store_card_cut_release(&c);
+	return has;
+}
+
+static void deleted_names_go(void)
+{
+	put("stays", 12);
+	put("secret", 30);
+	later(5 * MIN);
+	put("idle_secret", 8);
+	later(5 * MIN);
+	tap_ok(is_played("secret") && is_played("idle_secret") && dir_has(dir, "secret"),
+	    "names of series that are there are told, and written down");
+	/* Idle series leave memory; the one that is written stays. */
+	for (unsigned i = 0; i < 8; i++) {
+		put("stays", 12);
+		put("secret", 30);
+		later(HR);
+	}
+	struct store_card_cut c = play();
+	uint32_t moments = c.moments_count;
+	uint64_t series = last_of(&c)->series;
+	store_card_cut_release(&c);
+	tap_ok(series == 42 && is_played("idle_secret"), "idle ones of a while ago, too");
+	tap_ok(delete ("idle_secret"), "idle ones are deleted");
+	tap_ok(!is_played("idle_secret") && is_played("secret") && is_played("stays"),
+	    "and told no more");
+	tap_ok(delete ("secret"), "others, too");
+	calm_wait();
+	c = play();
+	tap_ok(!is_played("secret") && is_played("stays") && c.moments_count == moments &&
+	        last_of(&c)->series == series,
+	    "nor are those; all %u moments stay, with their sums", moments);
+	store_card_cut_release(&c);
+	tap_ok(!dir_has(dir, "secret") && dir_has(dir, "stays"), "the file says the same");
+	tells(HR, STORE_CARD_METRIC, "stays", true, 12);
+	storetest_close(&s);
+	if (!begin())
+		return;
+	tap_ok(!is_played("secret") && is_played("stays"), "and a start");
+	later(5 * MIN);
+	tap_ok(!is_played("secret") && !dir_has(dir, "secret"), "and the round behind it");
+}
+
+/* Deletions while a round counts; the file of each image has nothing of what was deleted. */
+static void deletions_and_rounds(void)
+{
+	static const char *const exclude[] = { "catalog", "log", "shards", "RESERVE", NULL };
+	char *first = testlib_path(top_dir, "deletions"), name[32];
+	unsigned images = 0, told = 0, found = 0;
+	fsdouble_start(&(struct fsdouble_opts){ .root = first, .exclude = exclude });
+	storetest_init(&s, first);
+	s.opts.reserve_bytes = 1;
+	s.opts.log_segment_bytes = 256u << 10;
+	bool open = begin();
+	for (unsigned i = 0; open && i < 4; i++) {
+		snprintf(name, sizeof(name), "hidden%u", i);
+		put("cut", 10);
+		put(name, 20 + i);
+		if (i % 3)
+			later(5 * MIN);
+		clock_fake_advance(5 * MIN); /* a round is due, and may be under way */
+		TAP_OK(delete (name));
+		told += is_played(name);
+		uint64_t done = fsdouble_point();
+		later(5 * MIN);
+		told += is_played(name);
+		for (uint64_t point = done; point <= fsdouble_point(); point += 1 + point % 9) {
+			for (uint64_t seed = 0; seed < 2; seed++, images++) {
+				char *to = testlib_path(top_dir, "image");
+				fsdouble_image(
+				    point, seed, seed ? FSDOUBLE_RANDOM : FSDOUBLE_SYNCED, to);
+				found += dir_has(to, name);
+				testlib_rmtree(to);
+				free(to);
+			}
+		}
+	}
+	tap_ok(!told && is_played("cut"), "what is deleted while rounds count is never told");
+	if (open)
+		storetest_close(&s);
+	fsdouble_stop();
+	tap_ok(images > 20 && !found, "nor is it in any of %u images of power cuts", images);
+	tap_ok(dir_has(first, "cut"), "the file is there in the end");
+	free(first);
+}
+
 /* ---- the file ---- */
 
 static void file_is(const char *what, size_t skip)
@@ -549,7 +670,9 @@ int main(void)
 	damage_is_no_harm("x", 20);
 	damage_is_no_harm("KYMOCAR1", 0);
 	those_who_ask_together();
+	deleted_names_go();
 	storetest_close(&s);
+	deletions_and_rounds();
 	power_cuts();
 	very_many_values();
 	testlib_rmtree(top_dir);
