@@ -6,6 +6,8 @@
         p.wait("document.querySelector('canvas')")
         p.type("up"); p.key("Enter"); p.click("#run"); p.shot("/tmp/one.png")
         p.errors      # what the console was told, exceptions, CSP violations, requests that failed
+
+A timeout is for what hangs: a busy machine takes its time.
 """
 import base64, json, os, select, shutil, signal, subprocess, tempfile, time
 
@@ -25,7 +27,7 @@ class Broken(Exception):
 
 
 class Chrome:
-    def __init__(self, *flags, timeout=30):
+    def __init__(self, *flags, timeout=120):
         self.timeout, self.dir = timeout, tempfile.mkdtemp(prefix="kymo-chrome-")
         self._id, self._buf, self._answers, self._pages = 0, b"", {}, {}
         to_r, self._w = os.pipe()
@@ -139,7 +141,7 @@ class Page:
         elif method == "Page.loadEventFired":
             self._loaded = True
 
-    def open(self, url, timeout=30):
+    def open(self, url, timeout=120):
         self._loaded = False
         r = self.cdp("Page.navigate", {"url": url})
         if r.get("errorText"):
@@ -157,7 +159,7 @@ class Page:
             raise Broken(f"{expression[:200]}: {d.get('exception', {}).get('description') or d['text']}")
         return r["result"].get("value")
 
-    def wait(self, expression, timeout=15):
+    def wait(self, expression, timeout=90):
         """Until it is true; its value, or None when it never was."""
         until = time.time() + timeout
         while True:

@@ -48,7 +48,7 @@ def text(p, selector):
     return p.js(f"document.querySelector({json.dumps(selector)})?.textContent ?? null")
 
 
-def there(p, selector, part, what, timeout=15):
+def there(p, selector, part, what, timeout=90):
     got = p.wait(f"document.querySelector({json.dumps(selector)})?.textContent.includes({json.dumps(part)})", timeout)
     ok(got, what if got else f"{what}: {text(p, selector)!r}")
 
@@ -114,7 +114,7 @@ with Chrome() as c:
     q.cdp("Page.addScriptToEvaluateOnNewDocument", {"source": "const D = Date; Date = class extends D { constructor(...a) { a.length ? super(...a) : super(Date.now()); } static now() { return D.now() - 7200e3; } };"})
     q.open(base + "query?g0.expr=vector(1)&g0.tab=1")
     there(q, "#banner", "clock is 2h behind", "a clock that is two hours behind is told of")
-    ok(q.wait("document.querySelector('.k-result')") and abs(int(re.findall(r"[?&]time=(\d+)", [u for u in q.requests if "api/v1/query?" in u][-1])[0]) - time.time()) < 60, "and now is the server's")
+    ok(q.wait("document.querySelector('.k-result')") and abs(int(re.findall(r"[?&]time=(\d+)", [u for u in q.requests if "api/v1/query?" in u][-1])[0]) - time.time()) < 1800, "and now is the server's")
     clean(q, "a wrong clock")
 
     # --- a server that goes and comes back ---
@@ -130,7 +130,7 @@ with Chrome() as c:
     clean(p, "a banner", "ERR_CONNECTION", "Failed to load")
     shot(p, "banner")
     k = Kymod(os.path.join(top, "open"), port=k.port)
-    ok(p.wait("!document.querySelector('#banner').textContent", 20), "until it is there again")
+    ok(p.wait("!document.querySelector('#banner').textContent"), "until it is there again")
     there(p, "main", "Doctor", "and the view is shown again")
     p.errors.clear()
     k.end()

@@ -9,7 +9,7 @@ SHOTS = os.environ.get("KYMO_SHOTS")  # a folder: screenshots are left there
 
 def get(port, path, method="GET", body=None, **fields):
     """Status, fields and bytes of an answer."""
-    return request(port, method, path, body, {name.replace("_", "-"): value for name, value in fields.items()}, 30)
+    return request(port, method, path, body, {name.replace("_", "-"): value for name, value in fields.items()}, 90)
 
 
 class Scrapes:
@@ -46,7 +46,7 @@ def shot(p, name, full=True):
         p.shot(os.path.join(SHOTS, f"{name}.png"), full=full)
 
 
-def there(p, expression, what, timeout=15):
+def there(p, expression, what, timeout=90):
     """It becomes true, or what stands in the page is told."""
     got = p.wait(expression, timeout)
     return ok(got, what if got else f"{what}: {(p.js('document.querySelector(`dialog[open], main`)?.innerText') or '')[:600]!r} at {p.js('location.href')}")
@@ -54,7 +54,7 @@ def there(p, expression, what, timeout=15):
 
 def settle(p):
     """Requests of the view are over, and what they brought is painted."""
-    p.wait("!document.querySelector('[aria-busy=true], .k-busy')", 10)
+    p.wait("!document.querySelector('[aria-busy=true], .k-busy')")
     p.js("new Promise(d => requestAnimationFrame(() => setTimeout(d, 60)))")
 
 
@@ -111,4 +111,4 @@ def draw_ms(p):
     """The question of the panel that has the focus is asked again: milliseconds from its answer to painted pixels, after WATCHED; None: never."""
     p.js("performance.clearResourceTimings(); window.painted = 0; document.querySelector('.k-panel textarea').focus()")
     p.key("Enter")
-    return p.wait("(() => { const e = performance.getEntriesByType('resource').find(e => /query_range/.test(e.name)); return e?.responseEnd && window.painted > e.responseEnd ? window.painted - e.responseEnd : 0; })()", 30)
+    return p.wait("(() => { const e = performance.getEntriesByType('resource').find(e => /query_range/.test(e.name)); return e?.responseEnd && window.painted > e.responseEnd ? window.painted - e.responseEnd : 0; })()")
