@@ -78,7 +78,9 @@ def merged(what):
 # --- a snapshot while they write ---
 snaps = []
 for n in range(4):
-    time.sleep(0.4)
+    end = time.time() + 90
+    while sum(w.n for w in writers) < 100 * (n + 1) and time.time() < end:  # enough of it, however slow they are
+        time.sleep(0.02)
     if n == 1:
         request(k.port, "POST", ADMIN + "flush")
     before = merged("acked")
@@ -88,9 +90,11 @@ for n in range(4):
     ok(status == 200 and re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{16}", name), f"a snapshot: {name}, {len(before)} samples before it")
 made = lambda: int(re.search(rb'kymo_snapshots_made_total\{result="ok"\} (\d+)', request(k.port, "GET", "/metrics")[1]).group(1))
 count, there = made(), sorted(os.listdir(os.path.join(data, "snapshots")))
+os.kill(k.pid, signal.SIGSTOP)  # so that it reads of the end before it can answer
 with socket.create_connection(("127.0.0.1", k.port)) as s:
     s.sendall(b"POST " + ADMIN.encode() + b"snapshot HTTP/1.1\r\nHost: k\r\nContent-Length: 0\r\n\r\n")
-end = time.time() + 30
+os.kill(k.pid, signal.SIGCONT)
+end = time.time() + 90
 while (made() == count or sorted(os.listdir(os.path.join(data, "snapshots"))) != there) and time.time() < end:
     time.sleep(0.05)
 ok(made() == count + 1 and sorted(os.listdir(os.path.join(data, "snapshots"))) == there, "one whose client did not wait for its name is deleted")
@@ -219,7 +223,7 @@ p.send_signal(signal.SIGINT)
 p.communicate()
 if p.returncode:
     k2 = Kymod(rest, wait=False) if os.path.isdir(os.path.join(rest, "shards")) else None
-    ok(k2 is None or k2.p.wait(30) != 0, "no server opens what is half restored")
+    ok(k2 is None or k2.p.wait(90) != 0, "no server opens what is half restored")
     status, out, err = ctl("restore", repo, rest)
     ok(status == 0, f"the restore was interrupted ({p.returncode}) and goes on: {out.strip()} {err.strip()[-100:]}")
 ok(ctl("restore", repo, rest)[0] == 7, "a directory that is not empty is refused")
@@ -306,7 +310,7 @@ ok(ctl("inspect", rest)[0] == 0, "as a table, too")
 half = os.path.join(data, "snapshots", "20260101T000000Z-0123456789abcdef.part")
 os.makedirs(os.path.join(half, "log"))
 k = Kymod(data, "--web.enable-admin-api", "--no-self-metrics")
-end = time.time() + 30
+end = time.time() + 90
 while os.path.exists(half) and time.time() < end:
     time.sleep(0.05)
 ok(not os.path.exists(half), "half a snapshot goes at the next start")
