@@ -7,7 +7,7 @@ from lib import *
 top = tmpdir("basic")
 data = os.path.join(top, "data")
 k = Kymod(data, "--web.enable-admin-api", "--loops", "2")
-said = time.time() + 20                                               # the server answers a moment before it says so
+said = time.time() + 90                                               # the server answers a moment before it says so
 while "/api/v1/query" not in (log := open(k.log_path).read()) and time.time() < said:
     time.sleep(0.02)
 ok(re.search(r"^ready address=127\.0\.0\.1:\d+ loops=2 shards=16 series=\d+ took_ms=\d+ access=open config=none$", log, re.M), "the ready line has its fields")
@@ -81,17 +81,19 @@ ok(status == 200, "an answer with gzip allowed")
 status, body, h = request(k.port, "GET", "/metrics")
 ok(status == 200 and b"kymo_samples_stored_total" in body and b"kymo_loop_turn_seconds_bucket" in body, "/metrics")
 if shutil.which("curl"):
-    out = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=30).stdout
+    out = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=90).stdout
     ok(out.endswith("2 200") and '"resultType":"scalar"' in out, f"curl speaks HTTP/2 with prior knowledge: {out}")
 if shutil.which("h2load"):
     out = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "8", f"http://127.0.0.1:{k.port}/api/v1/query?query=1%2B1"], capture_output=True, text=True, timeout=60).stdout
     ok("2000 succeeded, 0 failed" in out, "h2load: 2,000 requests over HTTP/2")
-time.sleep(6)
+own = api(k.port, "status/runtimeinfo")[1]["data"]["selfMetrics"]
+each, loops, end = {str(i) for i in range(api(k.port, "status/runtimeinfo")[1]["data"]["GOMAXPROCS"])}, [], time.time() + 90
+while {r["metric"]["loop"] for r in loops} != each and time.time() < end:  # it does so every five seconds
+    time.sleep(0.1)
+    loops = api(k.port, "query", query=f'kymo_loop_busy_seconds_total{{job="kymo",instance="{own["instance"]}"}} > 0')[1]["data"]["result"]
 status, a = api(k.port, "query", query='up{job="kymo"}')
 ok(status == 200 and a["data"]["result"] and a["data"]["result"][0]["value"][1] == "1", "the server records itself")
-own = api(k.port, "status/runtimeinfo")[1]["data"]["selfMetrics"]
-loops = api(k.port, "query", query=f'kymo_loop_busy_seconds_total{{job="kymo",instance="{own["instance"]}"}} > 0')[1]["data"]["result"]
-ok(own["tenant"] == "default" and {r["metric"]["loop"] for r in loops} == {str(i) for i in range(api(k.port, "status/runtimeinfo")[1]["data"]["GOMAXPROCS"])}, f"each of its loops, too: {loops}")
+ok(own["tenant"] == "default" and {r["metric"]["loop"] for r in loops} == each, f"each of its loops, too: {loops}")
 status, body, _ = request(k.port, "POST", "/api/v1/admin/tsdb/flush")
 ok(status in (200, 204), f"flush: {status} {body}")
 before = result_map(api(k.port, "query", query="basic_total[1h]", time=now / 1000 + 1)[1]["data"])
@@ -100,10 +102,10 @@ ok(k.end() == 0, "SIGTERM ends with status 0")
 k = Kymod(data, "--loops", "3")
 after = result_map(api(k.port, "query", query="basic_total[1h]", time=now / 1000 + 1)[1]["data"])
 ok(before == after, "the same samples after a restart with another number of loops")
-second = subprocess.run([KYMOD, "--data-dir", data, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=30)
+second = subprocess.run([KYMOD, "--data-dir", data, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=90)
 ok(second.returncode != 0 and str(k.pid) in second.stderr, f"a second process is told who owns the directory: {second.stderr.strip()[-200:]}")
 ok(k.end() == 0, "and ends with status 0 again")
-out = subprocess.run([KYMOD, "--retenton", "1d"], capture_output=True, text=True, timeout=30)
+out = subprocess.run([KYMOD, "--retenton", "1d"], capture_output=True, text=True, timeout=90)
 ok(out.returncode == 2 and "did you mean --retention" in out.stderr, "a mistyped flag names the nearest")
 shutil.rmtree(top)
 done()

@@ -84,10 +84,10 @@ def forms():
     return out
 
 
-beside("quiet", lambda: [])
+quiet = beside("quiet", lambda: [])
 beside("announced bodies", announced)
 took = beside("pipelined requests", pipelined)
-ok(took[len(took) // 2] < 0.5, "no good client waits for all of them")
+ok(took[len(took) // 2] < max(0.5, 100 * quiet[len(quiet) // 2]), "no good client waits for all of them")
 beside("large forms", forms)
 
 metrics = request(k.port, "GET", "/metrics")[1].decode()
@@ -103,7 +103,8 @@ status, a = api(k.port, "label/job/values", **{"match[]": sets})
 ok(status == 200 and a["data"] == ["a"], f"a URL of {len(''.join(sets))} bytes and more is answered ({status})")
 
 # All of it is given back.
-for _ in range(100):
+end = time.time() + 90
+while time.time() < end:
     metrics = request(k.port, "GET", "/metrics")[1].decode()
     left = {n: float(re.search(rf'^kymo_memory_bytes{{part="{n}"}} (\S+)$', metrics, re.M).group(1)) for n in ("inflight", "answers")}
     if not any(left.values()):
