@@ -10,6 +10,7 @@
 #define WINKLER_MOST 4u
 #define BAD_RUNE     0xfffdu
 #define PART_LONG    128u
+#define ROUNDING     1e-9 /* no two ways to count one score differ by more */
 /* Steps of all ways of all terms through one text: some 200 us; those of a term, at least. */
 #define STEPS_MOST  (1u << 17)
 #define STEPS_BYTE  32u /* of the text */
@@ -463,6 +464,24 @@ static double jaro_short(
 	for (uint64_t i = in_a, j = in_b; i; i &= i - 1, j &= j - 1)
 		moved += a[__builtin_ctzll(i)] != b[__builtin_ctzll(j)];
 	return jaro_winkler(matches, moved, same, a_len, b_len);
+}
+
+/* With lacks it is no part of the text; what it has may all be found, and in order. */
+double fuzzy_alike_most(const struct fuzzy *f, size_t term, size_t lacks, const char *text, size_t len)
+{
+	const struct fuzzy_term *t = &f->terms[term];
+	size_t n = t->runes_count, most = lacks < n ? n - lacks : 0;
+	unsigned same = 0;
+	most = most < len ? most : len;
+	if (!most)
+		return 0;
+	for (; same < WINKLER_MOST && same < n && same < len; same++) {
+		uint8_t c = (uint8_t)text[same];
+		if (t->runes[same] != (f->fold && (uint8_t)(c - 'A') < 26 ? c | 0x20u : c))
+			break;
+	}
+	size_t less = n < len ? n : len, more = n < len ? len : n;
+	return jaro_winkler((unsigned)most, 0, same, less, more) + ROUNDING;
 }
 
 /* JaroWinklerMatcher.Score; less than least: perhaps 0 instead. */

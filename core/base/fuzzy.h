@@ -68,6 +68,13 @@ bool fuzzy_score(
 bool fuzzy_score_least(const struct fuzzy *f, struct fuzzy_scratch *x, const char *text, size_t len,
     double least, double *score);
 /*
+ * JARO_WINKLER: no text of ASCII that lacks so many characters of a term (counted as often as the
+ * term has them; at least one) scores more for it. So who knows what texts have, but for order and
+ * case, need not look at most of them.
+ */
+double fuzzy_alike_most(
+    const struct fuzzy *f, size_t term, size_t lacks, const char *text, size_t len);
+/*
  * What every text of score 1 begins with: one of these. NULL behind the last; none at all (i = 0):
  * such a text may begin as it likes.
  */

@@ -79,7 +79,13 @@ struct source_query { /* borrowed by the cursor until close */
 	size_t matchers_count;
 	const char *label; /* LABEL_VALUES */
 	size_t label_len;
-	const struct source_find *find;      /* NULL: all names, or values, are wanted */
+	const struct source_find *find; /* NULL: all names, or values, are wanted */
+	/*
+	 * With find: the best that cursors of this loop found until now, in its order. A cursor may
+	 * put what it finds there instead of giving it, and leave out whatever that does not want.
+	 * NULL: it gives all.
+	 */
+	struct pick *found;
 	int64_t hint_step_ms, hint_range_ms; /* 0 = unknown */
 	const char *hint_func;               /* innermost function, or NULL */
 	/*

@@ -3,7 +3,8 @@
  *
  *   COLLECTS > LISTS (an array of pointers to what was collected) > SORTS > SHRINKS (no item twice)
  *      |  not small any more: grow_msg goes home and comes back; the job sleeps meanwhile
- *   With opts.find what comes goes to a pick, and LISTS takes what that has.
+ *   With opts.find what comes goes to one pick for all pieces of a loop, so that each knows what is
+ *   of no use any more; the piece that is through last LISTS what that has.
  *   Any error, or cancel: the piece goes home at once.
  */
 #include "net/api/scan.h"
@@ -37,6 +38,12 @@ struct chunk { /* of items: length, bytes, length, bytes */
 	size_t len, cap;
 	uint8_t data[];
 };
+struct found { /* of one loop; with opts.find */
+	const struct loop *loop;
+	struct pick pick;
+	uint64_t bytes;   /* of it, charged */
+	unsigned collect; /* pieces that still do */
+};
 struct piece { /* of one shard: made at home, filled on the shard's loop, read at home */
 	struct scan *scan;
 	struct mbox_msg msg, cancel_msg, grow_msg;
@@ -53,9 +60,9 @@ struct piece { /* of one shard: made at home, filled on the shard's loop, read a
 	size_t chunk_at; /* LISTS: in chunk */
 	const void **items;
 	struct msort sort;
-	struct pick pick; /* opts.find */
+	struct found *found; /* opts.find */
 	struct fuzzy_scratch scratch;
-	uint64_t cursor_bytes;   /* of the cursor and the pick, charged */
+	uint64_t cursor_bytes;   /* of the cursor, charged */
 	size_t count, told;      /* items collected; those the ticket knows of */
 	uint64_t calls;          /* of cursors, that it does not know of */
 	size_t at, kept;         /* in items: LISTS, SHRINKS, scan_next; SHRINKS */
@@ -78,6 +85,8 @@ struct scan {
 	enum err err;
 	struct errbuf eb;
 	uint64_t given;
+	struct found *found; /* opts.find: as many as loops have pieces */
+	unsigned found_count;
 	unsigned pieces_count;
 	struct piece pieces[];
 };
@@ -90,6 +99,38 @@ static void piece_goes(struct mbox_msg *m);
 static void one_home(struct scan *s);
 
 /* --- home --- */
+
+/* The pick of a loop, for one more piece of it. */
+static struct found *found_of(struct scan *s, const struct loop *l)
+{
+	unsigned i = 0;
+	while (i < s->found_count && s->found[i].loop != l)
+		i++;
+	if (i == s->found_count) {
+		s->found[s->found_count++].loop = l;
+		pick_init(&s->found[i].pick, s->o.find->order, s->o.find->max, s->seed);
+	}
+	s->found[i].collect++;
+	return &s->found[i];
+}
+
+/* All of them are there before the first is on its way: their counts are the loops' then. */
+static void pieces_make(struct scan *s)
+{
+	for (unsigned i = 0; i < s->pieces_count; i++) {
+		struct piece *p = &s->pieces[i];
+		p->scan = s;
+		p->shard = i;
+		p->loop = s->source->ops->loop_of(s->source, i);
+		p->msg.fn = piece_begin;
+		arena_init(&p->arena, FIRST_BLOCK);
+		arena_purse(&p->arena, ticket_purse(s->o.ticket));
+		errbuf_init(&p->eb);
+		fuzzy_scratch_init(&p->scratch);
+		if (s->o.find)
+			p->found = found_of(s, p->loop);
+	}
+}
 
 struct scan *scan_start(struct source *src, const struct scan_opts *o)
 {
@@ -112,21 +153,12 @@ struct scan *scan_start(struct source *src, const struct scan_opts *o)
 	        s->o.items_max + 1, o->sets->count ? o->sets->count : 1, &s->piece_items_max) ||
 	    s->piece_items_max > most + 1)
 		s->piece_items_max = most + 1;
-	for (unsigned i = 0; i < shards; i++) {
-		struct piece *p = &s->pieces[i];
-		p->scan = s;
-		p->shard = i;
-		p->loop = src->ops->loop_of(src, i);
-		p->msg.fn = piece_begin;
-		arena_init(&p->arena, FIRST_BLOCK);
-		arena_purse(&p->arena, ticket_purse(o->ticket));
-		errbuf_init(&p->eb);
-		fuzzy_scratch_init(&p->scratch);
-		if (o->find)
-			pick_init(&p->pick, o->find->order, o->find->max, s->seed);
-		s->out++;
-		loop_send(p->loop, &p->msg);
-	}
+	if (o->find)
+		s->found = mem_zalloc(shards * sizeof(*s->found));
+	pieces_make(s);
+	s->out = shards;
+	for (unsigned i = 0; i < shards; i++)
+		loop_send(s->pieces[i].loop, &s->pieces[i].msg);
 	return s;
 }
 
@@ -178,11 +210,15 @@ void scan_free(struct scan *s)
 	for (unsigned i = 0; i < s->pieces_count; i++) {
 		struct piece *p = &s->pieces[i];
 		purse_give(ticket_purse(s->o.ticket), p->cursor_bytes);
-		pick_release(&p->pick);
 		fuzzy_scratch_release(&p->scratch);
 		arena_release(&p->arena);
 		mem_free(p->warning);
 	}
+	for (unsigned i = 0; i < s->found_count; i++) {
+		purse_give(ticket_purse(s->o.ticket), s->found[i].bytes);
+		pick_release(&s->found[i].pick);
+	}
+	mem_free(s->found);
 	mem_free(s);
 }
 
@@ -266,6 +302,7 @@ static void piece_begin(struct mbox_msg *m)
 		.label = o->label,
 		.label_len = o->label_len,
 		.find = o->find,
+		.found = o->find ? &p->found->pick : NULL,
 		.wake = wake,
 		.wake_arg = p,
 	};
@@ -276,16 +313,22 @@ static void piece_begin(struct mbox_msg *m)
 	job_start(p->loop, &p->job);
 }
 
+static void charge(struct purse *purse, uint64_t *charged, uint64_t bytes)
+{
+	if (bytes > *charged)
+		purse_force(purse, bytes - *charged);
+	else
+		purse_give(purse, *charged - bytes);
+	*charged = bytes;
+}
+
 /* What the cursor holds is the ticket's, too, and the pick. */
 static void cursor_charge(struct piece *p, uint64_t bytes)
 {
-	bytes += pick_bytes(&p->pick);
 	struct purse *purse = ticket_purse(p->scan->o.ticket);
-	if (bytes > p->cursor_bytes)
-		purse_force(purse, bytes - p->cursor_bytes);
-	else
-		purse_give(purse, p->cursor_bytes - bytes);
-	p->cursor_bytes = bytes;
+	charge(purse, &p->cursor_bytes, bytes);
+	if (p->found)
+		charge(purse, &p->found->bytes, pick_bytes(&p->found->pick));
 }
 
 static void cursor_close(struct piece *p)
@@ -406,11 +449,12 @@ static bool take_newest(struct piece *p, const struct source_item *item)
 static bool take_found(struct piece *p, const struct source_item *item)
 {
 	const struct source_find *f = p->scan->o.find;
+	struct pick *pick = &p->found->pick;
 	double score;
 	if (fuzzy_score_least(
-	        f->fuzzy, &p->scratch, item->text, item->text_len, pick_least(&p->pick), &score) &&
-	    pick_wants(&p->pick, item->text, item->text_len, score))
-		pick_put(&p->pick, item->text, item->text_len, score);
+	        f->fuzzy, &p->scratch, item->text, item->text_len, pick_least(pick), &score) &&
+	    pick_wants(pick, item->text, item->text_len, score))
+		pick_put(pick, item->text, item->text_len, score);
 	return true;
 }
 
@@ -502,7 +546,7 @@ static enum step list(struct piece *p)
 	if (!p->items && !list_begin(p))
 		return STEP_FAILED;
 	if (p->scan->o.find) {
-		memcpy(p->items, p->pick.items, p->count * sizeof(*p->items));
+		memcpy(p->items, p->found->pick.items, p->count * sizeof(*p->items));
 		return STEP_NEXT;
 	}
 	for (unsigned n = 0; n < STEPS_PER_LOOK && p->at < p->count; n++) {
@@ -662,8 +706,8 @@ static enum job_state piece_run(struct job *j)
 		case STEP_FAILED:
 			return finish(p, p->err);
 		case STEP_NEXT:
-			if (p->state == PIECE_COLLECTS && p->scan->o.find)
-				p->count = p->pick.count;
+			if (p->state == PIECE_COLLECTS && p->found)
+				p->count = --p->found->collect ? 0 : p->found->pick.count;
 			if (!p->count || p->state == PIECE_SHRINKS) {
 				p->at = 0;
 				return finish(p, ERR_OK);

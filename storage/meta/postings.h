@@ -127,6 +127,7 @@ struct postings_cursor {
 	 * are passed over, some 1 ns each. 0: none is
 	 */
 	uint32_t need;
+	uint32_t sign; /* what the value told last may have; all, where nobody knows */
 	bool _begun, _in_bag;
 	uint8_t _path_len;
 	uint32_t _serial, _left, _shape;

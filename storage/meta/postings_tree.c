@@ -526,7 +526,8 @@ uint32_t tree_next(const struct postings *p, const struct tree_node *t, struct p
 			c->_left = b->count;
 		while (c->_left) {
 			look_ahead(p, b, --c->_left, c->need);
-			if (may_have(b, c->_left, c->need))
+			c->sign = b->v[b->cap + c->_left];
+			if ((c->sign & c->need) == c->need)
 				return b->v[c->_left];
 			skipped++;
 		}

@@ -24,6 +24,7 @@
 #define WORK_SERIES 60u
 #define WORK_LABEL  4u
 #define WORK_PUT    40u
+#define WORK_NAME   60u /* one that is found soon */
 
 enum search_state {
 	SEARCH_CHOOSES,
@@ -51,6 +52,13 @@ struct value_walk {
 	uint64_t from;
 };
 
+/* How often a term of FUZZY_JARO_WINKLER has what has a bit in postings_sign. */
+struct term_signs {
+	uint32_t sign;
+	uint8_t times[32]; /* of characters of one bit; FUZZY_TERM_MAX is above what counts */
+};
+#define TERMS_SIGNED 4u /* with more of them each text is looked at */
+
 struct search {
 	struct source_cursor base;
 	struct shard *shard;
@@ -66,15 +74,19 @@ struct search {
 	roaring_bitmap_t *chosen; /* all: everything was, when it was made */
 	uint64_t chosen_bytes;
 	bool all;
-	struct pick pick;
+	struct pick own, *pick; /* query->found, if there is one, else own; of the worker: own */
+	double floor;           /* what is below is of no use, whatever own says */
 	struct fuzzy_scratch scratch;
-	uint32_t need;   /* what a text must have to fit (postings_sign) */
-	size_t prefixes; /* so many beginnings are walked before all: of what may score 1 */
+	uint32_t need; /* what a text must have to fit (postings_sign) */
+	struct term_signs signs[TERMS_SIGNED];
+	size_t signs_count; /* 0: what a text lacks tells nothing of its score */
+	size_t prefixes;    /* so many beginnings are walked before all: of what may score 1 */
 	struct unitread units;
 	struct value_walk walk;
 	/* names */
 	size_t names_left;
-	bool in_name; /* its values are looked at, until one has a series */
+	uint64_t names_work; /* left, before the series are looked at instead */
+	bool in_name;        /* its values are looked at, until one has a series */
 	struct buf name;
 	double name_score;
 	uint64_t series_from;
@@ -103,10 +115,19 @@ static uint32_t tenant_of(const struct search *s)
 
 /* ---- what is wanted ---- */
 
+/* Not on a worker: cursors of this loop share it. */
+static void pick_here(struct search *s)
+{
+	s->pick = s->query->found ? s->query->found : &s->own;
+	s->floor = 0;
+}
+
 static bool wanted(struct search *s, const char *text, size_t len, double *score)
 {
-	return fuzzy_score_least(&s->fuzzy, &s->scratch, text, len, pick_least(&s->pick), score) &&
-	    pick_wants(&s->pick, text, len, *score);
+	double least = pick_least(s->pick);
+	least = least > s->floor ? least : s->floor;
+	return fuzzy_score_least(&s->fuzzy, &s->scratch, text, len, least, score) &&
+	    pick_wants(s->pick, text, len, *score);
 }
 
 /* The same on the loop, where work counts. */
@@ -121,7 +142,7 @@ static bool wanted_here(struct search *s, const char *text, size_t len, double *
 static void put(struct search *s, const char *text, size_t len, double score)
 {
 	s->units.work += WORK_PUT;
-	pick_put(&s->pick, text, len, score);
+	pick_put(s->pick, text, len, score);
 }
 
 /* ---- series in memory ---- */
@@ -228,7 +249,7 @@ static bool bag_matters(struct search *s, size_t prefix_len)
 		return true;
 	w->bag = w->at._serial;
 	s->units.work += WORK_VALUE;
-	return pick_hopes(&s->pick, (const char *)w->at._path, w->at._path_len,
+	return pick_hopes(s->pick, (const char *)w->at._path, w->at._path_len,
 	    prefix_len || !s->prefixes ? 1 : SCORE_BELOW_1);
 }
 
@@ -239,12 +260,37 @@ static void prefix_next(struct value_walk *w)
 	w->prefix = prefix;
 }
 
+static size_t lacks(const struct term_signs *t, uint32_t sign)
+{
+	size_t n = 0;
+	for (uint32_t left = t->sign & ~sign; left; left &= left - 1)
+		n += t->times[__builtin_ctz(left)];
+	return n;
+}
+
+/* May a text of which only this is known be wanted? A look at it costs three times as much. */
+static bool may_be_alike(const struct search *s, const char *text, size_t len)
+{
+	double least = pick_least(s->pick);
+	least = least > s->fuzzy.threshold ? least : s->fuzzy.threshold;
+	for (size_t i = 0; i < s->signs_count; i++) {
+		size_t n = lacks(&s->signs[i], s->walk.at.sign);
+		if (!n || fuzzy_alike_most(&s->fuzzy, i, n, text, len) >= least)
+			return true;
+	}
+	return !s->signs_count;
+}
+
 static void value_take(struct search *s, const struct pair *x)
 {
 	struct value_walk *w = &s->walk;
 	uint32_t len;
 	double score;
 	const char *text = pair_value(x, &len);
+	if (!may_be_alike(s, text, len)) {
+		s->units.work += WORK_VALUE;
+		return;
+	}
 	if (!wanted_here(s, text, len, &score))
 		return;
 	if (value_counts(s, x)) {
@@ -326,12 +372,22 @@ static bool names_step(struct search *s)
 {
 	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
 	while (p && (s->in_name || s->names_left)) {
-		if (s->units.work >= UNITREAD_WORK)
+		unsigned before = s->units.work;
+		if (before >= UNITREAD_WORK)
 			return true;
 		if (s->in_name)
 			name_go_on(s, p);
 		else
 			postings_names(p, &s->names_left, 1, name_take, s);
+		if (s->all)
+			continue;
+		uint64_t took = s->units.work - before;
+		s->names_work -= took < s->names_work ? took : s->names_work;
+		if (s->names_work)
+			continue;
+		value_over(&s->walk);
+		s->state = SEARCH_SERIES;
+		return true;
 	}
 	return false;
 }
@@ -429,11 +485,11 @@ static enum search_state way(struct search *s)
 	    values ? postings_name_find(p, s->copy.label, s->copy.label_len) : NULL;
 	if (n)
 		cost = name_cost(s, n);
-	else if (!values)
-		cost = 2 * postings_pairs(p) * WORK_VALUE + postings_series(p) * WORK_ID;
-	if (chosen * WORK_SERIES * (values ? 1 : 2) < cost)
-		return SEARCH_SERIES;
-	return values ? SEARCH_VALUES : SEARCH_NAMES;
+	if (values)
+		return chosen * WORK_SERIES < cost ? SEARCH_SERIES : SEARCH_VALUES;
+	/* A name that many of the chosen have is seen at once; of others that takes long. */
+	s->names_work = chosen * WORK_SERIES * 2;
+	return s->names_work < postings_names_count(p) * WORK_NAME ? SEARCH_SERIES : SEARCH_NAMES;
 }
 
 /* ---- the catalog ---- */
@@ -445,7 +501,7 @@ static enum catalog_want want_text(void *arg, const char *text, size_t len)
 	if (epoch_now(&s->closed))
 		return CATALOG_ENOUGH;
 	if (!wanted(s, text, len, &score))
-		return pick_hopes(&s->pick, text, len, 1) ? CATALOG_PASS : CATALOG_ENOUGH;
+		return pick_hopes(s->pick, text, len, 1) ? CATALOG_PASS : CATALOG_ENOUGH;
 	s->name_score = score;
 	return CATALOG_TAKE;
 }
@@ -453,7 +509,7 @@ static enum catalog_want want_text(void *arg, const char *text, size_t len)
 static void found_text(void *arg, const char *text, size_t len)
 {
 	struct search *s = arg;
-	pick_put(&s->pick, text, len, s->name_score);
+	pick_put(s->pick, text, len, s->name_score);
 }
 
 /*
@@ -510,6 +566,8 @@ static void looked(struct work_task *t)
 	struct search *s = CONTAINER_OF(t, struct search, task);
 	tombs_unpin(s->tombs);
 	s->tombs = NULL;
+	if (!epoch_now(&s->closed)) /* else the query may be gone */
+		pick_here(s);
 	s->state = s->maybe ? SEARCH_PLAIN : SEARCH_GIVES;
 	wake(s);
 }
@@ -528,6 +586,8 @@ static enum source_state memory_over(struct search *s)
 		return SOURCE_AGAIN;
 	}
 	s->state = SEARCH_LOOKS;
+	s->floor = pick_least(s->pick);
+	s->pick = &s->own;
 	s->tombs = tombs_pin(sh->tombs);
 	s->epoch = epoch_now(&sh->catalog_epoch);
 	s->task = (struct work_task){ .run = look, .done = looked, .prio = WORK_READ };
@@ -674,16 +734,31 @@ static void chosen_release(struct search *s)
 	s->chosen_bytes = 0;
 }
 
+/* One that the worker found. */
+static void join(struct search *s)
+{
+	const struct pick_item *x = s->given;
+	s->units.work += WORK_PUT;
+	if (pick_wants(s->pick, x->text, x->len, x->score))
+		put(s, x->text, x->len, x->score);
+}
+
 /* Cursors of other tenants may be open long after this one's end: nothing large stays then. */
 static enum source_state give(struct search *s, struct source_item *out)
 {
-	mem_free(s->given);
-	s->given = pick_pop(&s->pick);
-	if (!s->given) {
-		pick_release(&s->pick);
-		chosen_release(s);
-		return SOURCE_END;
-	}
+	do {
+		mem_free(s->given);
+		s->given = pick_pop(&s->own);
+		if (!s->given) {
+			pick_release(&s->own);
+			chosen_release(s);
+			return SOURCE_END;
+		}
+		if (s->query->found)
+			join(s);
+	} while (s->query->found && s->units.work < UNITREAD_WORK);
+	if (s->query->found)
+		return SOURCE_AGAIN;
 	out->text = s->given->text;
 	out->text_len = s->given->len;
 	return SOURCE_READY;
@@ -724,7 +799,7 @@ static void tell(struct search *s)
 	s->base.warnings_count = n;
 	if (s->state != SEARCH_LOOKS)
 		s->base.memory =
-		    pick_bytes(&s->pick) + s->chosen_bytes + (s->plain ? s->plain->memory : 0);
+		    pick_bytes(&s->own) + s->chosen_bytes + (s->plain ? s->plain->memory : 0);
 }
 
 static enum source_state search_next(struct source_cursor *c, struct source_item *out)
@@ -752,7 +827,7 @@ static void destroy(struct search *s)
 	buf_release(&s->walk.text);
 	buf_release(&s->name);
 	unitread_release(&s->units);
-	pick_release(&s->pick);
+	pick_release(&s->own);
 	fuzzy_scratch_release(&s->scratch);
 	for (size_t i = 0; i < s->matchers_count; i++)
 		matcher_release(&s->matchers[i]);
@@ -804,6 +879,26 @@ static uint32_t need_of(const struct fuzzy *f)
 	return need;
 }
 
+/* Characters that are not ASCII have no bit: nobody lacks them. */
+static void signs_make(struct search *s)
+{
+	const struct fuzzy *f = &s->fuzzy;
+	if (f->alg != FUZZY_JARO_WINKLER || !(f->threshold > 0) || f->count > TERMS_SIGNED)
+		return;
+	for (size_t i = 0; i < f->count; i++) {
+		struct term_signs *t = &s->signs[i];
+		for (size_t k = 0; k < f->terms[i].len; k++) {
+			uint32_t sign = (uint8_t)f->terms[i].s[k] < 0x80
+			    ? postings_sign(f->terms[i].s + k, 1)
+			    : 0;
+			t->sign |= sign;
+			if (sign && t->times[__builtin_ctz(sign)] < UINT8_MAX)
+				t->times[__builtin_ctz(sign)]++;
+		}
+	}
+	s->signs_count = f->count;
+}
+
 /* The worker may look while the cursor is closed, and its query gone. */
 static enum err query_copy(struct search *s)
 {
@@ -822,6 +917,7 @@ static enum err query_copy(struct search *s)
 	}
 	fuzzy_copy(&s->fuzzy, &s->arena, q->find->fuzzy);
 	s->need = need_of(&s->fuzzy);
+	signs_make(s);
 	bool first = q->find->order == PICK_SCORE || fuzzy_is_prefix(&s->fuzzy);
 	for (size_t len; first && fuzzy_prefix(&s->fuzzy, s->prefixes, &len);)
 		s->prefixes++;
@@ -841,7 +937,8 @@ enum err searchread_open(struct shard *sh, const struct source_query *q, struct 
 	sh->cursors++;
 	arena_init(&s->arena, 1 << 10);
 	fuzzy_scratch_init(&s->scratch);
-	pick_init(&s->pick, q->find->order, q->find->max, sh->seed);
+	pick_init(&s->own, q->find->order, q->find->max, sh->seed);
+	pick_here(s);
 	buf_init(&s->walk.text);
 	buf_init(&s->name);
 	s->reader.leaves = leaves;

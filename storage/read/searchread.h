@@ -7,12 +7,14 @@
  *              a bag of the tree of postings behind the last of a full pick is not opened
  *              (storage/meta/postings_priv.h). What is wanted (fits, and is better than the last)
  *              counts when one of its series is chosen and has samples in the range
- *   series     instead of the walk, where few series are chosen: the labels of each
+ *   series     instead of the walk, where few series are chosen: the labels of each. Of names the
+ *              walk comes first, which a series or two often end, until it took as long as this
  *   catalog    on a worker, when it may know series that memory does not: the same by its sorted
  *              texts. Behind the rest, so that a series that leaves meanwhile is found there
  *   plain      everything (storage/read/select), each text put to the pick: where parts of series
  *              were deleted, or the catalog is being made anew, so that only reading tells
- *   give       what is in the pick, in no order
+ *   give       what is in the pick, in no order; where those who ask share one for all cursors of
+ *              the loop (query->found), all but the catalog's is there already
  * (1) A text of a series that has samples in the range from the opening to the end, and that is
  *     among the best, is given. Of series that are in files only, a range of two hours counts as
  *     a whole, as the catalog has it.
@@ -23,7 +25,7 @@
  *
  * Cost: a value that does not fit 30-60 ns; a chosen series some 300 ns. The catalog: 0.1 us a
  * value, or 2 us a series.
- * Thread: the shard's loop; while the worker has the pick nobody else touches it.
+ * Thread: the shard's loop; the worker has a pick of its own.
  * Memory: the pick; the chosen ids; in cursor->memory; let go at the end, whenever it is closed.
  */
 #ifndef STORAGE_READ_SEARCHREAD_H

@@ -167,6 +167,54 @@ static void alike_by_the_book(void)
 	    "%u of 30000 texts score otherwise than by the book; %u were of no use", wrong, refused);
 }
 
+/* So many characters of the term are not in the text, whatever their case. */
+static size_t lacking(const struct fuzzy_term *t, const char *text, size_t len)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < t->runes_count; i++) {
+		bool there = false;
+		for (size_t k = 0; k < len && t->runes[i] < 0x80; k++)
+			there |= (text[k] | 0x20) == ((int)t->runes[i] | 0x20);
+		n += !there;
+	}
+	return n;
+}
+
+/* Words of few letters and of many, long ones, of any case, and empty texts. */
+static void lacking_counts(void)
+{
+	unsigned wrong = 0, told = 0, low = 0;
+	uint64_t state = 11;
+	for (unsigned n = 0; n < 60000; n++) {
+		char term[256], text[400];
+		unsigned kinds = 2 + n % 40, other = 2 + (unsigned)(hash_mix64(++state) % 40);
+		size_t most = n % 5 ? 30 : 300;
+		size_t term_len =
+		    text_make(term, 1 + hash_mix64(++state) % 40, kinds, n % 7 == 0, &state);
+		size_t len = text_make(text, hash_mix64(++state) % most, other, false, &state);
+		for (size_t i = 0; i < len; i++)
+			text[i] = (char)(text[i] ^ (hash_mix64(++state) % 9 ? 0 : 0x20));
+		if (n % 3 == 0 && len > 4 && term_len > 4)
+			memcpy(text, term, term[3] > 0 ? 4 : 0);
+		struct fuzzy f;
+		double score = 0;
+		fuzzy_init(&f, FUZZY_JARO_WINKLER, 0.01, n % 2);
+		if (!fuzzy_add(&f, &arena, term, term_len) || !rune_is_ascii(text, len))
+			continue;
+		size_t lacks = lacking(&f.terms[0], text, len);
+		if (!lacks)
+			continue;
+		double top = fuzzy_alike_most(&f, 0, lacks, text, len);
+		told++;
+		low += top < 0.7;
+		wrong += fuzzy_score(&f, &scratch, text, len, &score) && score > top;
+		/* fewer are known to lack: that says less */
+		wrong += fuzzy_alike_most(&f, 0, 1, text, len) < top;
+	}
+	tap_ok(!wrong && told > 20000 && low > 3000,
+	    "%u of %u texts score more than what they lack leaves; %u below 0.7", wrong, told, low);
+}
+
 /* A turn of a loop looks at one text at least: none may take long, whatever it is made of. */
 static void none_takes_long(void)
 {
@@ -231,6 +279,7 @@ int main(void)
 	told_by_prometheus();
 	prefixes_tell();
 	alike_by_the_book();
+	lacking_counts();
 	none_takes_long();
 	limits();
 	fuzzy_scratch_release(&scratch);
