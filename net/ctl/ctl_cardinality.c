@@ -6,6 +6,7 @@
 #include "core/base/num.h"
 #include "net/ctl/ctlask.h"
 #include "net/ctl/ctlcmds.h"
+#include "net/ctl/ctlplayed.h"
 #include "net/ctl/ctltable.h"
 #include "net/ctl/ctlterm.h"
 
@@ -16,7 +17,13 @@ struct card {
 	enum ctltable_form form;
 	unsigned labels;
 	char **names;
+	bool history;
+	const char *start, *end;
+	int64_t from_ms, to_ms;
 };
+
+#define HISTORY_MS   (24 * INT64_C(3600000))
+#define HISTORY_ROWS "64" /* of a moment: all there are */
 
 /* A list of an answer: what it is called there, what it counts. */
 static const struct section {
@@ -255,6 +262,226 @@ static int some(struct card *c)
 	return status;
 }
 
+/* ---- how it came about ---- */
+
+/* "12:05" of this day, "11-28 12:05" of another one; UTC. */
+static const char *clock_text(int64_t ms, int64_t now_ms, char text[NUM_FMT_MAX])
+{
+	char now[NUM_FMT_MAX];
+	size_t len = num_fmt_time(ms, text);
+	(void)num_fmt_time(now_ms, now);
+	if (len < sizeof("2026-11-28T12:00") - 1)
+		return "";
+	text[sizeof("2026-11-28T12:00") - 1] = 0;
+	text[sizeof("2026-11-28") - 1] = ' ';
+	return text +
+	    (memcmp(text, now, sizeof("2026-11-28") - 1) ? sizeof("2026") : sizeof("2026-11-28"));
+}
+
+static void course_cell(
+    struct ctltable *t, const struct ctlplayed *p, const double *values, const json_t *alarms)
+{
+	struct ctlterm term;
+	struct buf b;
+	ctlterm_look(1, &term);
+	buf_init(&b);
+	if (values)
+		ctlplayed_course(&b, p, values, term.utf8);
+	else
+		ctlplayed_alarms(&b, p, alarms);
+	ctltable_cell_len(t, (const char *)b.data, b.len);
+	buf_release(&b);
+}
+
+static size_t most_at(const double *values, size_t count)
+{
+	size_t most = 0;
+	for (size_t i = 1; i < count; i++)
+		most = values[i] > values[most] ? i : most;
+	return most;
+}
+
+static void at_most_cell(struct ctltable *t, double value, bool at_most)
+{
+	ctltable_cellf(t, "%s%.0f", at_most ? "<=" : "", value);
+}
+
+static void moments_people(const struct ctlplayed *p, const json_t *alarms)
+{
+	static const struct ctltable_column columns[] = { { "in memory", false }, { "then", true },
+		{ "now", true }, { "most", true }, { "at", false }, { "over the time", false } };
+	char text[NUM_FMT_MAX], from[NUM_FMT_MAX];
+	int64_t last_ms = p->times_ms[p->moments - 1];
+	size_t most = most_at(p->series, p->moments);
+	ptrdiff_t burst = ctlplayed_burst(p);
+	struct ctltable t;
+	printf("%zu moments from %s to %s (UTC)\n", p->moments, clock_text(p->times_ms[0], 0, from),
+	    clock_text(last_ms, 0, text));
+	if (burst >= 0)
+		printf("most new series came until %s: %.0f\n",
+		    clock_text(p->times_ms[burst], last_ms, text), p->made[burst]);
+	put_explosions(alarms);
+	putchar('\n');
+	ctltable_begin(&t, stdout, CTLTABLE_TABLE, columns, COUNT_OF(columns));
+	ctltable_cell(&t, "series");
+	ctltable_cellf(&t, "%.0f", p->series[0]);
+	ctltable_cellf(&t, "%.0f", p->series[p->moments - 1]);
+	ctltable_cellf(&t, "%.0f", p->series[most]);
+	ctltable_cell(&t, clock_text(p->times_ms[most], last_ms, text));
+	course_cell(&t, p, p->series, NULL);
+	most = most_at(p->made, p->moments);
+	ctltable_cell(&t, "new series");
+	ctltable_cellf(&t, "%.0f", p->made[0]);
+	ctltable_cellf(&t, "%.0f", p->made[p->moments - 1]);
+	ctltable_cellf(&t, "%.0f", p->made[most]);
+	ctltable_cell(&t, clock_text(p->times_ms[most], last_ms, text));
+	course_cell(&t, p, p->made, NULL);
+	if (json_array_size(alarms)) {
+		ctltable_cell(&t, "explosions");
+		for (unsigned i = 0; i < 4; i++)
+			ctltable_cell(&t, "");
+		course_cell(&t, p, NULL, alarms);
+	}
+	ctltable_end(&t);
+}
+
+static void played_people(const struct ctlplayed *p, const struct section *s)
+{
+	const struct ctltable_column columns[] = { { s->head, false }, { "then", true },
+		{ "now", true }, { "most", true }, { "at", false }, { "over the time", false },
+		{ "", false } };
+	char text[NUM_FMT_MAX];
+	struct ctltable t;
+	if (!p->rows_count)
+		return;
+	printf("\n%s that rose most, by %s\n", s->key, s->count);
+	ctltable_begin(&t, stdout, CTLTABLE_TABLE, columns, COUNT_OF(columns));
+	for (size_t i = 0; i < p->rows_count; i++) {
+		const struct ctlplayed_row *row = &p->rows[i];
+		ctltable_cell(&t, row->name);
+		at_most_cell(&t, row->then, row->then_most);
+		at_most_cell(&t, row->now, row->now_most);
+		ctltable_cellf(&t, "%.0f", row->most);
+		ctltable_cell(
+		    &t, clock_text(p->times_ms[row->most_at], p->times_ms[p->moments - 1], text));
+		course_cell(&t, p, row->values, NULL);
+		ctltable_cell(&t, row->explodes ? "explodes" : row->exploded ? "exploded" : "");
+	}
+	ctltable_end(&t);
+}
+
+static void played_row(
+    struct ctltable *t, const char *of, const char *name, int64_t t_ms, double value)
+{
+	char text[NUM_FMT_MAX];
+	size_t len = num_fmt_time(t_ms, text);
+	if (value != value)
+		return;
+	ctltable_cell(t, of);
+	ctltable_cell(t, name);
+	ctltable_cell_len(t, text, len);
+	ctltable_cellf(t, "%.0f", value);
+}
+
+/* A row for each moment; those of explosions at their begin, with what they brought. */
+static void moments_rows(struct ctltable *t, const struct ctlplayed *p, const json_t *alarms)
+{
+	size_t k;
+	json_t *e;
+	for (size_t i = 0; i < p->moments; i++)
+		played_row(t, "all", "", p->times_ms[i], p->series[i]);
+	for (size_t i = 0; i < p->moments; i++)
+		played_row(t, "new", "", p->times_ms[i], p->made[i]);
+	json_array_foreach(alarms, k, e)
+	{
+		static const char *const keys[] = { "metric", "label", "target" };
+		const char *time = json_string_value(json_object_get(e, "firstSeen")),
+		           *kind = json_string_value(json_object_get(e, "kind")), *part;
+		struct buf name;
+		buf_init(&name);
+		for (unsigned i = 0; i < COUNT_OF(keys); i++) {
+			part = json_string_value(json_object_get(e, keys[i]));
+			buf_add_str(&name, name.len && part && *part ? " " : "");
+			buf_add_str(&name, part ? part : "");
+		}
+		ctltable_cellf(t, "explosion %s", kind ? kind : "");
+		ctltable_cell_len(t, (const char *)name.data, name.len);
+		ctltable_cell(t, time ? time : "");
+		buf_release(&name);
+		number_cell(t, json_object_get(e, "total"));
+	}
+}
+
+static void played_rows(struct ctltable *t, const struct ctlplayed *p, const struct section *s)
+{
+	for (size_t k = 0; k < p->rows_count; k++)
+		for (size_t i = 0; i < p->moments; i++)
+			played_row(t, s->head, p->rows[k].name, p->times_ms[i], p->rows[k].values[i]);
+}
+
+static int history_of(const struct card *c, const struct section *s, struct ctlplayed **out)
+{
+	char text[NUM_FMT_MAX];
+	struct buf form;
+	json_t *data;
+	*out = NULL;
+	buf_init(&form);
+	ctlhttp_param(&form, "kind", s->key);
+	ctlhttp_param(&form, "limit", HISTORY_ROWS);
+	ctlhttp_param_len(&form, "start", text, num_fmt_time(c->from_ms, text));
+	ctlhttp_param_len(&form, "end", text, num_fmt_time(c->to_ms, text));
+	int status = ctlhttp_json(c->http, "GET", "/api/v1/cardinality/history", &form, &data);
+	if (!status)
+		status = ctlhttp_shape(c->http, data, JSON_OBJECT);
+	if (!status)
+		*out = ctlplayed_read(data, (size_t)c->limit);
+	json_decref(data);
+	buf_release(&form);
+	return status;
+}
+
+static int history(struct card *c)
+{
+	static const struct ctltable_column columns[] = { { "of", false }, { "name", false },
+		{ "time", false }, { "count", true } };
+	struct ctltable t;
+	json_t *alarms = NULL;
+	int status = ctlhttp_json(c->http, "GET", "/api/v1/cardinality/explosions", NULL, &alarms);
+	if (!status)
+		status = ctlhttp_shape(c->http, alarms, JSON_ARRAY);
+	if (!status && c->form != CTLTABLE_TABLE)
+		ctltable_begin(&t, stdout, c->form, columns, COUNT_OF(columns));
+	bool begun = !status && c->form != CTLTABLE_TABLE;
+	for (size_t i = 0; !status && i < COUNT_OF(ours); i++) {
+		struct ctlplayed *p;
+		status = history_of(c, &ours[i], &p);
+		if (!status && !p->moments) {
+			if (!i)
+				ctl_note(
+				    "there are no moments of that time yet: one comes every five minutes");
+			ctlplayed_free(p);
+			break;
+		}
+		if (status)
+			break;
+		ctlplayed_mark(p, ours[i].key, alarms);
+		if (c->form == CTLTABLE_TABLE) {
+			if (!i)
+				moments_people(p, alarms);
+			played_people(p, &ours[i]);
+		} else {
+			if (!i)
+				moments_rows(&t, p, alarms);
+			played_rows(&t, p, &ours[i]);
+		}
+		ctlplayed_free(p);
+	}
+	if (begun)
+		ctltable_end(&t);
+	json_decref(alarms);
+	return status;
+}
+
 int ctl_cardinality(int argc, char **argv)
 {
 	struct ctlhttp_access access = { 0 };
@@ -268,6 +495,14 @@ int ctl_cardinality(int argc, char **argv)
 		    .meta = "N",
 		    .help = "entries of each list, 1 to 100 (10)",
 		    .num = &c.limit },
+		{ .name = "history",
+		    .help = "how it came about, over the last day",
+		    .flag = &c.history },
+		{ .name = "start",
+		    .meta = "TIME",
+		    .help = "of --history (a day before its end)",
+		    .text = &c.start },
+		{ .name = "end", .meta = "TIME", .help = "of --history (now)", .text = &c.end },
 		CTLTABLE_ARG(c.format),
 		CTLHTTP_ARGS(access),
 	};
@@ -280,7 +515,9 @@ int ctl_cardinality(int argc, char **argv)
 	        .examples = "  kymoctl cardinality\n"
 	                    "      where do all these series come from?\n"
 	                    "  kymoctl cardinality pod --match 'http_requests_total'\n"
-	                    "      the pods with most series of a metric\n",
+	                    "      the pods with most series of a metric\n"
+	                    "  kymoctl cardinality --history\n"
+	                    "      what grew in the last day, when, and what exploded\n",
 	        .args = args,
 	        .args_count = COUNT_OF(args),
 	        .words_max = 16 },
@@ -291,9 +528,17 @@ int ctl_cardinality(int argc, char **argv)
 		return ctl_fail(CTL_USAGE, "--limit: from 1 to 100");
 	if (c.match && !c.labels)
 		return ctl_fail(CTL_USAGE, "--match needs a LABEL whose values are counted");
+	if (c.history ? c.labels > 0 : c.start || c.end)
+		return ctl_fail(CTL_USAGE,
+		    c.history ? "--history is of everything: no LABEL"
+		              : "--start and --end are of --history");
+	c.to_ms = ctl_time_ms(c.end ? c.end : "now", "end");
+	c.from_ms = c.start ? ctl_time_ms(c.start, "start") : num_sat_sub(c.to_ms, HISTORY_MS);
+	if (c.from_ms > c.to_ms)
+		return ctl_fail(CTL_USAGE, "--start is later than --end");
 	int status = ctlhttp_open(&access, &c.http);
 	if (!status)
-		status = c.labels ? some(&c) : whole(&c);
+		status = c.history ? history(&c) : c.labels ? some(&c) : whole(&c);
 	ctlhttp_close(c.http);
 	return status;
 }

@@ -1,7 +1,7 @@
 /*
  * What kymoctl shows of a server's words, whatever they are: /metrics (0), errors with the
- * expression they are of (1), answers of queries in JSON (2), any text (3). Frames keep their
- * size, and nothing that steers a terminal comes out.
+ * expression they are of (1), answers of queries, and of cardinality's history, in JSON (2), any
+ * text (3). Frames keep their size, and nothing that steers a terminal comes out.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "core/base/mem.h"
 #include "net/ctl/ctlask.h"
+#include "net/ctl/ctlplayed.h"
 #include "net/ctl/ctlterm.h"
 #include "net/ctl/ctltop.h"
 #include "net/ctl/ctlvalue.h"
@@ -73,6 +74,23 @@ static void errors(const char *text)
 	buf_release(&b);
 }
 
+static void played(const json_t *j)
+{
+	struct ctlplayed *p = ctlplayed_read(j, 5);
+	struct buf b;
+	CHECK(p->rows_count <= 5);
+	ctlplayed_mark(p, "metrics", json_object_get(j, "explosions"));
+	CHECK(ctlplayed_burst(p) < (ptrdiff_t)p->moments);
+	buf_init(&b);
+	ctlplayed_alarms(&b, p, json_object_get(j, "explosions"));
+	for (size_t i = 0; i < p->rows_count; i++)
+		ctlplayed_course(&b, p, p->rows[i].values, false);
+	must_be_plain(&b, CTLPLAYED_PLACES * (p->rows_count + 1), 1);
+	CHECK(b.len == CTLPLAYED_PLACES * (p->rows_count + 1));
+	buf_release(&b);
+	ctlplayed_free(p);
+}
+
 static void answers(const char *text, size_t size)
 {
 	static FILE *nowhere;
@@ -86,6 +104,7 @@ static void answers(const char *text, size_t size)
 	for (unsigned form = 0; form < 3; form++)
 		shown[form] = ctlvalue_show(nowhere, j, (enum ctltable_form)form);
 	CHECK(shown[0] == shown[1] && shown[1] == shown[2]);
+	played(j);
 	if (!ctlvalue_sets(nowhere, json_object_get(j, "result"), CTLTABLE_CSV))
 		CHECK(!json_is_array(json_object_get(j, "result")));
 	buf_init(&b);

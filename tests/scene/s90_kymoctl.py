@@ -168,6 +168,20 @@ code, out, err = ctl("cardinality", "--limit", "3", server=base)
 ok(code == 0 and "series in memory" in out and "metrics with most series" in out and "kymo_http_request_seconds_bucket" in out, f"cardinality: {out!r} {err!r}")
 code, out, err = ctl("cardinality", "--format", "csv", "--limit", "2", server=base)
 ok(code == 0 and out.startswith("of,name,count,hour_ago,day_ago\nall,,") and "label,__name__," in out, f"as CSV: {out!r}")
+deadline = time.time() + 60  # the first moment comes after a quarter of a minute
+while True:
+    code, out, err = ctl("cardinality", "--history", "--limit", "3", server=base)
+    if out or time.time() > deadline:
+        break
+    time.sleep(0.5)
+ok(code == 0 and re.search(r"(?m)^\d+ moments from \d\d-\d\d \d\d:\d\d to", out) and re.search(r"(?m)^kymo_http_request_seconds_bucket +\d+ +\d+ +\d+ +\d\d:\d\d +", out) and "targets that rose most" in out, f"how it came about: {out!r} {err!r}")
+code, out, err = ctl("cardinality", "--history", "--format", "json", "--limit", "2", "--start", "-1h", server=base)
+rows = json.loads(out)
+ok(code == 0 and {r["of"] for r in rows} == {"all", "new", "metric", "label", "pair", "target"} and len({r["name"] for r in rows if r["of"] == "metric"}) == 2, f"as JSON: {len(rows)} rows {err!r}")
+code, out, err = ctl("cardinality", "--history", "--format", "csv", "--end", "2020-01-01", server=base)
+ok(code == 0 and out == "of,name,time,count\n" and "no moments" in err, f"of a time without moments: {code} {out!r} {err!r}")
+for args in (("--history", "instance"), ("--start", "-1h"), ("--history", "--start", "now", "--end", "-1h"), ("--history", "--limit", "0")):
+    ok(ctl("cardinality", *args, server=base)[0] == 2, f"{args} makes no sense")
 code, out, err = ctl("cardinality", "instance", "--match", "demo", server=base)
 ok(code == 0 and "instance: 3 values, 3 series" in out, f"of a label: {out!r} {err!r}")
 ok(ctl("cardinality", "--match", "demo", server=base)[0] == 2 and ctl("cardinality", "--limit", "1000", server=base)[0] == 2, "what makes no sense is usage")
