@@ -144,6 +144,8 @@ const struct ql_stats *ql_stats(const struct ql *q);
 struct ql_peek {
 	uint64_t steps, steps_kept; /* 0: it has no front that may keep it */
 	double part;
+	/* Of the others the most that are evaluated at once; and points that the kept ones have. */
+	uint64_t steps_most, points_kept;
 	/* It has no plan, and would end with this at once, whatever there is; text: its own. */
 	enum err err;
 	const char *text;

@@ -10,6 +10,7 @@
 #ifndef CORE_PROMQL_QL_TRACE_H
 #define CORE_PROMQL_QL_TRACE_H
 
+#include "core/promql/ql_shape.h"
 #include "core/seam/source.h"
 
 struct ql_trace_shard {
@@ -36,15 +37,66 @@ struct ql_trace_piece {
 	unsigned pipes; /* how many parts of the query use what is read */
 	uint32_t steps;
 	/*
-	 * Its pipes: each series is a column; samples as they are; all become groups, or one,
-	 * counted by the values that a group holds of a step on each shard.
+	 * Its pipes: each series is a column; samples as they are. What becomes groups is told by
+	 * nodes of the plan.
 	 */
-	unsigned columns, groups, ones, raws;
+	unsigned columns, raws;
 	int64_t range_ms; /* of their windows; of newest samples how far back one is looked for */
 	int64_t step_ms;
 	const char *function; /* that all of them have; NULL */
 	unsigned shards_count;
 	struct ql_trace_shard *shards;
+	struct ql_trace_key *keys; /* what its series are told apart by, in nodes of the plan */
+	unsigned keys_count;
+};
+/* Series of a piece, equal where their labels are, as the shape leaves them. */
+struct ql_trace_key {
+	struct ql_trace_key *next; /* of the piece */
+	const struct ql_trace_piece *piece;
+	struct ql_shape *shape;
+	unsigned index; /* of the piece's */
+};
+/*
+ * What is known, before it runs, of how many series a node has. Its keys tell them apart, each for
+ * series of one piece; equal ones of different pieces are one series.
+ */
+#define QL_TRACE_KEYS 4u /* more: none, and the node is not counted */
+struct ql_trace_keys {
+	struct ql_trace_key *of[QL_TRACE_KEYS];
+	unsigned count;
+};
+enum ql_trace_made {
+	QL_MADE_NO_SERIES, /* it is no vector */
+	QL_MADE_NOTHING,
+	QL_MADE_ONE,
+	QL_MADE_ABSENT,  /* one, where its argument has none */
+	QL_MADE_SAME,    /* as its argument */
+	QL_MADE_KEYS,    /* each key is one */
+	QL_MADE_JOINED,  /* keys of the many side, and of the one side (more) together */
+	QL_MADE_BEST,    /* k of each group: more tells groups apart */
+	QL_MADE_TIMES,   /* k of each key */
+	QL_MADE_VALUES,  /* as values say: at a step as many as its argument has, or less */
+	QL_MADE_MATCHED, /* match keys that both sides have */
+	QL_MADE_MANY,    /* of the many side (argument `many`) what the other one matches */
+	QL_MADE_AND,
+	QL_MADE_UNLESS,
+	QL_MADE_OR,
+	QL_MADE_UNKNOWN /* no more than its argument has */
+};
+struct ql_trace_groups {
+	enum ql_trace_made made;
+	struct ql_trace_keys keys, more;
+	struct ql_trace_keys match[2]; /* of both arguments of an operator */
+	unsigned many;
+	double k, share; /* share: of the series below, by limit_ratio */
+	bool values;     /* values, or what is not looked at before, may leave some out */
+	/* by(): the labels that stand in names tell them apart */
+	bool by;
+	struct ql_names names;
+};
+struct ql_trace_told { /* how many series; n < 0: nobody knows, or it has none */
+	enum source_sure sure;
+	double n, most; /* most: INFINITY, nobody knows */
 };
 /* A node of the plan, with those it is made of. */
 struct ql_trace_node {
@@ -53,12 +105,21 @@ struct ql_trace_node {
 	int piece;               /* number of the piece that it reads; -1: of none */
 	uint32_t steps;
 	struct ql_trace_node *first, *next;
+	struct ql_trace_groups groups;
+	struct ql_trace_told told; /* who counts them fills it in */
+	/* Of a reduced piece: values of a step that each group takes on each shard, and groups. */
+	unsigned held;
+	struct ql_trace_told held_groups;
+	/* Of group_left(labels): the labels that come from the one side, whose keys these are. */
+	struct ql_names joined;
+	struct ql_trace_keys joined_keys;
 };
 struct ql_trace {
 	struct arena *arena;
 	struct ql_trace_piece *pieces, **_pieces_end;
 	struct ql_trace_node *plan; /* of the first query */
 };
+void ql_trace_release(struct ql_trace *t); /* what the arena does not hold; before the query */
 static inline void ql_trace_init(struct ql_trace *t, struct arena *a)
 {
 	*t = (struct ql_trace){ .arena = a };

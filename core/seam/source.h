@@ -65,6 +65,23 @@ struct source_find {
 	enum pick_order order;
 	size_t max; /* of them, at least 1 */
 };
+/*
+ * FORECAST: labels of the chosen series, told beside it, before it is given out: of all of them
+ * where a shard has no more than `most`, else of so many, each as likely as the others. in: it has
+ * samples in the range, or is one of those that stand for the likely ones. Then, where some were
+ * not told, of each label the values that the chosen series in memory have, if these are all and no
+ * more than SOURCE_SURVEY_VALUES: value(), and last value(text NULL): that was all of them.
+ * On the loop of the shard; texts are lent for the call.
+ */
+#define SOURCE_SURVEY_VALUES 256u
+struct source_survey {
+	uint32_t most;
+	void (*series)(void *arg, struct labels labels, bool in);
+	const char *const *names; /* of labels; texts end with 0 */
+	size_t names_count;
+	void (*value)(void *arg, size_t name, const char *text, size_t len);
+	void *arg;
+};
 struct source_query { /* borrowed by the cursor until close */
 	enum source_what what;
 	/*
@@ -94,7 +111,8 @@ struct source_query { /* borrowed by the cursor until close */
 	 */
 	bool (*keep)(void *arg, uint32_t tenant, struct labels labels);
 	void *keep_arg;
-	bool weigh; /* cursor->read is wanted, all of it */
+	bool weigh;                         /* cursor->read is wanted, all of it */
+	const struct source_survey *survey; /* FORECAST; NULL: none */
 	void (*wake)(void *arg);
 	void *wake_arg;
 };
@@ -119,6 +137,8 @@ struct source_forecast {
 	uint64_t memory_bytes, file_bytes; /* in which they stand, encoded */
 	uint64_t column;                   /* samples of the longest series that was looked at */
 	uint64_t files;                    /* that overlap */
+	/* Told to the survey; sure: what each of them was said to have is so. */
+	uint64_t surveyed, surveyed_sure;
 };
 /* What a cursor has read until now. */
 struct source_read {

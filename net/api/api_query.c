@@ -9,6 +9,7 @@
 #include "core/promql/ql.h"
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
+#include "net/api/groupings.h"
 #include "net/api/param.h"
 #include "net/api/slowlog.h"
 #include "net/api/tenantstat.h"
@@ -564,7 +565,8 @@ static void explained(void *arg)
 	const struct outlook_limits limits = { .samples = q->opts.max_samples,
 		.memory = q->opts.max_bytes,
 		.timeout_ms = (uint64_t)q->opts.timeout_ms };
-	outlook_make(&t->outlook, t->ql.pieces, e, t->peek.part, &limits);
+	groupings_make(&t->ql, e);
+	outlook_make(&t->outlook, &t->ql, e, &t->peek, &limits);
 	t->memory_max = q->opts.max_bytes;
 	out->purse = q->opts.purse;
 	promjson_begin(out);
@@ -845,10 +847,8 @@ void api_query_end(struct query *q)
 		return;
 	buf_release(&q->first);
 	running_del(&q->running);
-	if (q->tracing) {
-		buf_release(&q->tracing->json);
-		arena_release(&q->tracing->arena);
-	}
+	if (q->tracing)
+		tracing_release(q->tracing);
 	drop_result(q);
 	ask_end(&q->ask);
 }

@@ -1,9 +1,17 @@
 #include "net/api/estimate.h"
 
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 #include "core/rt/job.h"
 #include "net/api/outlook.h"
 
+#include <string.h>
+
+struct estimate_told { /* of one ask on one shard */
+	struct distinct *groups;
+	struct estimate_values *values;
+	uint32_t partial; /* bits by name: there are values that were not told */
+};
 struct estimate_piece { /* of a shard */
 	struct estimate *of;
 	struct mbox_msg msg, cancel_msg;
@@ -15,12 +23,81 @@ struct estimate_piece { /* of a shard */
 	struct source_cursor *cursor;
 	size_t at;
 	struct source_forecast *told; /* by ask */
-	bool first;                   /* of its loop */
+	struct source_survey survey;
+	struct ql_shape_room room;
+	struct estimate_told *found; /* by ask */
+	bool first;                  /* of its loop */
 	struct outlook_pace pace;
 	bool cancel;
 	enum err err;
 	struct errbuf eb;
 };
+
+/* ---- groups ---- */
+
+static void series_seen(void *arg, struct labels labels, bool in)
+{
+	struct estimate_piece *p = arg;
+	const struct estimate_ask *a = &p->of->asks[p->at];
+	struct estimate_told *t = &p->found[p->at];
+	for (const struct ql_trace_key *k = a->keys; k; k = k->next)
+		distinct_add(&t->groups[k->index], ql_shape_hash(k->shape, labels, &p->room), 1, in);
+	for (size_t i = 0; i < a->names_count; i++) {
+		uint32_t len = 0;
+		const char *v = label_get(labels, a->names[i], strlen(a->names[i]), &len);
+		if (v && t->values[i].seen.used <= SOURCE_SURVEY_VALUES)
+			distinct_add(&t->values[i].seen, hash64(v, len, 0), 1, 1);
+	}
+}
+
+static void value_seen(void *arg, size_t name, const char *text, size_t len)
+{
+	struct estimate_piece *p = arg;
+	struct estimate_values *v = &p->found[p->at].values[name];
+	if (text)
+		distinct_add(&v->seen, hash64(text, len, 0), 1, 1);
+	else
+		v->all = true;
+}
+
+/* Of one tenant. What was not told of any is not known of all. */
+static void values_end(struct estimate_piece *p, const struct source_forecast *f)
+{
+	const struct estimate_ask *a = &p->of->asks[p->at];
+	struct estimate_told *t = &p->found[p->at];
+	bool each = f->surveyed == f->series_most;
+	for (size_t i = 0; i < a->names_count; i++) {
+		struct estimate_values *v = &t->values[i];
+		bool all = (each || v->all) && v->seen.used <= SOURCE_SURVEY_VALUES;
+		v->all = false;
+		if (!all)
+			t->partial |= 1u << i;
+	}
+}
+
+static void found_make(struct estimate_piece *p, struct arena *a)
+{
+	const struct estimate *e = p->of;
+	p->found = arena_zalloc(a, (e->count + 1) * sizeof(*p->found));
+	for (size_t i = 0; i < e->count; i++) {
+		struct estimate_told *t = &p->found[i];
+		t->groups = arena_zalloc(a, (e->asks[i].keys_count + 1) * sizeof(*t->groups));
+		t->values = arena_zalloc(a, (e->asks[i].names_count + 1) * sizeof(*t->values));
+	}
+}
+
+static void found_home(struct estimate_ask *a, struct estimate_told *t)
+{
+	for (unsigned k = 0; k < a->keys_count; k++) {
+		distinct_join(&a->groups[k], &t->groups[k]);
+		distinct_release(&t->groups[k]);
+	}
+	for (size_t i = 0; i < a->names_count; i++) {
+		distinct_join(&a->values[i].seen, &t->values[i].seen);
+		distinct_release(&t->values[i].seen);
+		a->values[i].all &= !(t->partial & 1u << i);
+	}
+}
 
 static void one_home(struct estimate *e)
 {
@@ -39,7 +116,9 @@ static void piece_home(struct mbox_msg *m)
 	for (size_t i = 0; i < e->count; i++) {
 		outlook_gather(&e->asks[i].told, &p->told[i]);
 		e->asks[i].columns += p->told[i].column;
+		found_home(&e->asks[i], &p->found[i]);
 	}
+	ql_shape_room_release(&p->room);
 	outlook_add(&e->pace, &p->pace);
 	one_home(e);
 }
@@ -77,6 +156,12 @@ static enum err open_next(struct estimate_piece *p)
 {
 	const struct estimate *e = p->of;
 	const struct estimate_ask *a = &e->asks[p->at];
+	p->survey = (struct source_survey){ .most = e->_most,
+		.series = series_seen,
+		.names = a->names,
+		.names_count = a->names_count,
+		.value = value_seen,
+		.arg = p };
 	p->query = (struct source_query){ .what = SOURCE_FORECAST,
 		.tenants = e->tenants,
 		.tenants_count = e->tenants_count,
@@ -84,6 +169,7 @@ static enum err open_next(struct estimate_piece *p)
 		.t_max_ms = a->t_max_ms,
 		.matchers = a->matchers,
 		.matchers_count = a->matchers_count,
+		.survey = a->keys ? &p->survey : NULL,
 		.wake = wake,
 		.wake_arg = p };
 	return e->source->ops->open(e->source, p->shard, &p->query, &p->cursor);
@@ -101,6 +187,7 @@ static enum err take_next(struct estimate_piece *p, bool *waits)
 		if (!item.forecast) /* a source that tells nothing */
 			return ERR_UNSUPPORTED;
 		outlook_gather(&p->told[p->at], item.forecast);
+		values_end(p, item.forecast);
 		break;
 	case SOURCE_AGAIN:
 		break;
@@ -147,9 +234,39 @@ static void piece_begin(struct mbox_msg *m)
 	job_start(p->loop, &p->job);
 }
 
+static void groups_make(struct estimate *e, unsigned shards, struct arena *a)
+{
+	size_t keys = 1;
+	for (size_t i = 0; i < e->count; i++) {
+		struct estimate_ask *k = &e->asks[i];
+		keys += k->keys_count;
+		k->groups = arena_zalloc(a, (k->keys_count + 1) * sizeof(*k->groups));
+		k->values = arena_zalloc(a, (k->names_count + 1) * sizeof(*k->values));
+		for (size_t n = 0; n < k->names_count; n++)
+			k->values[n].all = true;
+		CHECK(k->names_count <= ESTIMATE_NAMES);
+	}
+	size_t most = ESTIMATE_SERIES / keys / shards;
+	e->_most = most > ESTIMATE_MOST ? ESTIMATE_MOST
+	    : most < ESTIMATE_LEAST     ? ESTIMATE_LEAST
+	                                : (uint32_t)most;
+}
+
+void estimate_release(struct estimate *e)
+{
+	for (size_t i = 0; i < e->count && e->_pieces; i++) {
+		struct estimate_ask *a = &e->asks[i];
+		for (unsigned k = 0; k < a->keys_count; k++)
+			distinct_release(&a->groups[k]);
+		for (size_t n = 0; n < a->names_count; n++)
+			distinct_release(&a->values[n].seen);
+	}
+}
+
 void estimate_start(struct estimate *e, struct arena *a)
 {
 	unsigned shards = e->source->ops->shards(e->source);
+	groups_make(e, shards, a);
 	e->_home = loop_here();
 	e->_pieces = arena_zalloc(a, shards * sizeof(*e->_pieces));
 	e->_out = shards;
@@ -164,6 +281,8 @@ void estimate_start(struct estimate *e, struct arena *a)
 		for (unsigned k = 0; k < i && p->first; k++)
 			p->first = e->_pieces[k].loop != p->loop;
 		errbuf_init(&p->eb);
+		ql_shape_room_init(&p->room);
+		found_make(p, a);
 		p->msg.fn = piece_begin;
 		loop_send(p->loop, &p->msg);
 	}

@@ -85,6 +85,8 @@ void outlook_gather(struct source_forecast *to, const struct source_forecast *f)
 	to->memory_bytes = outlook_plus(to->memory_bytes, f->memory_bytes);
 	to->file_bytes = outlook_plus(to->file_bytes, f->file_bytes);
 	to->files = outlook_plus(to->files, f->files);
+	to->surveyed = outlook_plus(to->surveyed, f->surveyed);
+	to->surveyed_sure = outlook_plus(to->surveyed_sure, f->surveyed_sure);
 	to->column = f->column > to->column ? f->column : to->column;
 }
 
@@ -93,38 +95,73 @@ static void more(uint64_t *sum, uint64_t a, uint64_t b)
 	*sum = outlook_plus(*sum, outlook_plus(a, b));
 }
 
-static void piece_add(struct outlook *o, const struct ql_trace_piece *p, const struct estimate_ask *a)
+/* Values of a step that groups hold: on shards, each those that it has, and joined. */
+struct held {
+	uint64_t most, least;
+};
+
+static uint64_t whole(double v)
 {
-	const struct source_forecast *f = &a->told;
-	uint64_t shards = f->series_most < p->shards_count ? f->series_most : p->shards_count;
-	uint64_t column = outlook_times(p->steps, 8) + p->steps / 8 + SERIES_BYTES;
-	uint64_t samples = outlook_plus(f->memory_samples, f->file_samples);
-	uint64_t columns = outlook_times(f->series, p->columns);
-	uint64_t groups = p->groups ? outlook_times(f->series, p->groups + 1) : 0;
-	uint64_t groups_least = outlook_times(shards, p->groups),
-	         ones = outlook_times(shards, p->ones);
-	uint64_t bytes = outlook_times(columns, p->steps * (uint64_t)POINT_BYTES + SERIES_BYTES);
-	uint64_t points = outlook_times(outlook_plus(columns, ones), p->steps);
-	if (p->raws) {
-		bytes = outlook_plus(bytes, outlook_times(samples, 16));
-		bytes = outlook_plus(bytes, outlook_times(f->series, SERIES_BYTES));
-		points = outlook_plus(points, samples);
-	}
-	bytes = outlook_plus(bytes, outlook_times(ones, column));
-	bytes = outlook_plus(bytes, outlook_times(a->columns, CURSOR_BYTES));
-	bytes = outlook_plus(bytes, shards * (uint64_t)SCAN_BYTES);
-	more(&o->memory, bytes, outlook_times(groups, column));
-	more(&o->memory_least, bytes, outlook_times(groups_least, column));
-	more(&o->points, points, outlook_times(groups, p->steps));
-	more(&o->points_least, points, outlook_times(groups_least, p->steps));
-	o->values_most = outlook_plus(o->values_most, outlook_times(f->series_most, p->steps));
-	outlook_gather(&o->all, f);
+	return v < 0 ? 0 : v < 0x1p63 ? (uint64_t)(v + 0.5) : UINT64_MAX;
+}
+
+static uint64_t of_groups(uint64_t groups, unsigned held, uint64_t series, uint64_t shards)
+{
+	uint64_t there = outlook_times(groups, shards);
+	there = there < series ? there : series;
+	return outlook_plus(outlook_times(there, held), groups);
+}
+
+/* Below a node, for one piece. */
+static void held_add(const struct ql_trace_node *n, int piece, const struct source_forecast *f,
+    uint64_t shards, struct held *sum)
+{
+	for (const struct ql_trace_node *c = n->first; c; c = c->next)
+		held_add(c, piece, f, shards, sum);
+	if (n->piece != piece || !n->held)
+		return;
+	const struct ql_trace_told *g = &n->held_groups;
+	uint64_t groups = g->n >= 0 ? whole(g->n) : f->series;
+	uint64_t least = g->n >= 0 && g->sure == SOURCE_EXACT ? groups : (groups + 2) / 3;
+	sum->most = outlook_plus(sum->most, of_groups(groups, n->held, f->series, shards));
+	sum->least = outlook_plus(sum->least, of_groups(least, n->held, f->series, shards));
 }
 
 static uint64_t share(uint64_t v, double part)
 {
 	double x = (double)v * part;
 	return x < 0x1p64 ? (uint64_t)x : UINT64_MAX;
+}
+
+struct parts { /* of what the plan takes, that which is evaluated at once: of steps, of samples */
+	double steps, samples;
+};
+
+static void piece_add(struct outlook *o, const struct ql_trace_piece *p,
+    const struct estimate_ask *a, const struct held *held, struct parts part)
+{
+	const struct source_forecast *f = &a->told;
+	uint64_t steps = share(p->steps, part.steps) + 1;
+	steps = steps < p->steps ? steps : p->steps;
+	uint64_t shards = f->series_most < p->shards_count ? f->series_most : p->shards_count;
+	uint64_t column = outlook_times(steps, 8) + steps / 8 + SERIES_BYTES;
+	uint64_t samples = share(outlook_plus(f->memory_samples, f->file_samples), part.samples);
+	uint64_t columns = outlook_times(f->series, p->columns);
+	uint64_t bytes = outlook_times(columns, steps * (uint64_t)POINT_BYTES + SERIES_BYTES);
+	uint64_t points = outlook_times(columns, steps);
+	if (p->raws) {
+		bytes = outlook_plus(bytes, outlook_times(samples, 16));
+		bytes = outlook_plus(bytes, outlook_times(f->series, SERIES_BYTES));
+		points = outlook_plus(points, samples);
+	}
+	bytes = outlook_plus(bytes, outlook_times(share(a->columns, part.samples), CURSOR_BYTES));
+	bytes = outlook_plus(bytes, shards * (uint64_t)SCAN_BYTES);
+	more(&o->memory, bytes, outlook_times(held->most, column));
+	more(&o->memory_least, bytes, outlook_times(held->least, column));
+	more(&o->points, points, outlook_times(held->most, steps));
+	more(&o->points_least, points, outlook_times(held->least, steps));
+	o->values_most = outlook_plus(o->values_most, outlook_times(f->series_most, p->steps));
+	outlook_gather(&o->all, f);
 }
 
 static void refuse(
@@ -135,23 +172,47 @@ static void refuse(
 		    (struct outlook_refusal){ limit, most, wants, least > most };
 }
 
-void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const struct estimate *e,
-    double part, const struct outlook_limits *limits)
+/* What is kept is joined with what was evaluated, and counts as that. */
+static void join_add(struct outlook *o, const struct ql_trace *t, const struct ql_peek *peek)
+{
+	uint64_t lines = t->plan && t->plan->told.n > 0 ? whole(t->plan->told.n) : 0;
+	uint64_t more = outlook_times(lines, peek->steps - peek->steps_kept);
+	uint64_t all = outlook_plus(peek->points_kept, more);
+	o->points = all > o->points ? all : o->points;
+	o->points_least = peek->points_kept > o->points_least ? peek->points_kept : o->points_least;
+	o->memory = outlook_plus(o->memory, outlook_times(more, 16));
+}
+
+void outlook_make(struct outlook *o, const struct ql_trace *t, const struct estimate *e,
+    const struct ql_peek *peek, const struct outlook_limits *limits)
 {
 	uint64_t values = 0;
-	size_t i = 0;
+	int i = 0;
+	bool kept = peek->steps_kept > 0;
+	struct parts part = { 1, 1 };
+	if (kept) {
+		part.steps = (double)peek->steps_most / (double)peek->steps;
+		part.samples = peek->part;
+	}
 	*o = (struct outlook){ .memory = QUERY_BYTES, .memory_least = QUERY_BYTES };
-	for (const struct ql_trace_piece *p = pieces; p; p = p->next, i++) {
-		piece_add(o, p, &e->asks[i]);
-		values = outlook_plus(values,
-		    outlook_times(outlook_times(e->asks[i].told.series, p->steps), p->pipes));
+	for (const struct ql_trace_piece *p = t->pieces; p; p = p->next, i++) {
+		const struct source_forecast *f = &e->asks[i].told;
+		uint64_t shards = f->series_most < p->shards_count ? f->series_most : p->shards_count;
+		struct held held = { 0 };
+		if (t->plan)
+			held_add(t->plan, i, f, shards, &held);
+		piece_add(o, p, &e->asks[i], &held, part);
+		values = outlook_plus(
+		    values, outlook_times(outlook_times(f->series, p->steps), p->pipes));
 	}
 	uint64_t samples = outlook_plus(o->all.memory_samples, o->all.file_samples);
-	struct outlook_work w = { share(samples, part), share(values, part) };
+	struct outlook_work w = { share(samples, peek->part), share(values, peek->part) };
 	o->seconds = outlook_seconds(&e->pace, w, &o->per_s);
-	if (part <= 0)
-		return; /* kept: it is there */
+	if (kept)
+		join_add(o, t, peek);
 	refuse(o, LIMITS_query_samples, limits->samples, o->points, o->points_least);
+	if (peek->part <= 0)
+		return; /* kept: it is there */
 	refuse(o, LIMITS_query_memory, limits->memory, o->memory, o->memory_least);
 	if (o->seconds > 0)
 		refuse(o, LIMITS_query_timeout_ms, limits->timeout_ms, share(1000, o->seconds),

@@ -13,6 +13,7 @@
 #define NET_API_OUTLOOK_H
 
 #include "core/model/limits.h"
+#include "core/promql/ql.h"
 #include "core/promql/ql_trace.h"
 #include "net/api/estimate.h"
 
@@ -33,19 +34,21 @@ struct outlook {
 	uint64_t values_most;
 	uint64_t points; /* that it holds at once: columns, and samples as they are */
 	uint64_t memory; /* bytes, about */
-	/* Both have groups as if no two series fell together, these as if all of a shard did. */
-	uint64_t points_least, memory_least;
-	double seconds, per_s; /* < 0: not known */
+	uint64_t points_least, memory_least; /* the same with a third of unsure groups */
+	double seconds, per_s;               /* < 0: not known */
 	struct outlook_refusal {
 		enum limits_id limit;
 		uint64_t most, wants;
-		bool sure; /* also when groups are few, or the machine is faster than lately */
+		bool sure; /* also when groups are fewer, or the machine is faster than lately */
 	} refusals[OUTLOOK_REFUSALS];
 	unsigned refusals_count;
 };
-/* part: of what is read, that which no kept result spares. */
-void outlook_make(struct outlook *o, const struct ql_trace_piece *pieces, const struct estimate *e,
-    double part, const struct outlook_limits *limits);
+/*
+ * Groups of the plan are counted (net/api/groupings.h). peek: what kept results spare; stretches of
+ * steps that they lack are evaluated one after the other, and joined with them.
+ */
+void outlook_make(struct outlook *o, const struct ql_trace *t, const struct estimate *e,
+    const struct ql_peek *peek, const struct outlook_limits *limits);
 /* What two parts of the same will read together. */
 void outlook_gather(struct source_forecast *to, const struct source_forecast *more);
 uint64_t outlook_times(uint64_t a, uint64_t b); /* UINT64_MAX: more than that */

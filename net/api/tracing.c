@@ -4,8 +4,10 @@
 #include "core/base/json.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
+#include "net/api/groupings.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #define TEXT_MOST 1000u /* bytes of a query */
 
@@ -287,11 +289,15 @@ void tracing_ask(struct tracing *t, struct estimate e)
 		e.count++;
 	e.asks = arena_zalloc(&t->arena, (e.count + 1) * sizeof(*e.asks));
 	struct estimate_ask *to = e.asks;
-	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next)
-		*to++ = (struct estimate_ask){ .matchers = p->matchers,
+	for (const struct ql_trace_piece *p = t->ql.pieces; p; p = p->next, to++) {
+		*to = (struct estimate_ask){ .matchers = p->matchers,
 			.matchers_count = p->matchers_count,
+			.keys = p->keys,
+			.keys_count = p->keys_count,
 			.t_min_ms = p->t_min_ms,
 			.t_max_ms = p->t_max_ms };
+		groupings_names(&t->ql, p, to);
+	}
 	t->estimate = e;
 	estimate_start(&t->estimate, &t->arena);
 }
@@ -306,6 +312,17 @@ static void text_put(struct buf *b, const char *name, const char *text)
 	json_str(b, text, strlen(text));
 }
 
+/* How many series it has. */
+static void told_put(struct buf *b, const struct ql_trace_told *o)
+{
+	if (o->n < 0)
+		return;
+	number_put(b, "series", (uint64_t)(o->n < 1e18 ? o->n + 0.5 : 1e18));
+	text_put(b, "seriesKind", kinds_of_sure[o->sure]);
+	if (o->most < 1e18)
+		number_put(b, "seriesAtMost", (uint64_t)ceil(o->most));
+}
+
 static void plan_put(struct buf *b, const struct ql_trace_node *n)
 {
 	buf_add_str(b, "{\"what\":");
@@ -316,6 +333,7 @@ static void plan_put(struct buf *b, const struct ql_trace_node *n)
 	if (n->piece >= 0)
 		number_put(b, "selector", (uint64_t)n->piece);
 	number_put(b, "steps", n->steps);
+	told_put(b, &n->told);
 	if (n->first)
 		buf_add_str(b, ",\"of\":[");
 	for (const struct ql_trace_node *c = n->first; c; c = c->next) {
@@ -434,4 +452,12 @@ void tracing_explain(struct tracing *t, const struct tracing_told *about, struct
 	seconds_put(out, "workPerSecond", o->per_s);
 	refusals_put(out, o);
 	buf_add_u8(out, '}');
+}
+
+void tracing_release(struct tracing *t)
+{
+	estimate_release(&t->estimate);
+	ql_trace_release(&t->ql);
+	buf_release(&t->json);
+	arena_release(&t->arena);
 }

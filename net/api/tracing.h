@@ -50,5 +50,7 @@ void tracing_put(struct tracing *t, const struct tracing_told *about, const stru
 void tracing_ask(struct tracing *t, struct estimate e);
 /* The data of an explanation: {"plan":{...},"selectors":[...],...}. */
 void tracing_explain(struct tracing *t, const struct tracing_told *about, struct buf *out);
+/* Before the query goes. */
+void tracing_release(struct tracing *t);
 
 #endif

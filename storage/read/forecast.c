@@ -1,6 +1,5 @@
 #include "storage/read/forecast.h"
 
-#include "core/base/hash.h"
 #include "core/base/num.h"
 #include "core/model/sample.h"
 #include "storage/meta/postings_priv.h"
@@ -8,15 +7,6 @@
 #define EXTENTS_MAX 4u /* units of one series in one file that are read */
 
 /* ---- what is looked at ---- */
-
-/* Number i of `count`, one in each of as many equal stretches of `all`, by chance inside it. */
-static size_t place(size_t i, size_t count, size_t all, uint64_t seed)
-{
-	size_t from = (size_t)((double)all * (double)i / (double)count);
-	size_t to = (size_t)((double)all * (double)(i + 1) / (double)count);
-	uint64_t key = i;
-	return to > from + 1 ? from + hash64(&key, sizeof(key), seed) % (to - from) : from;
-}
 
 static void look_at_memory(struct forecast *f, struct forecast_one *o)
 {
@@ -49,7 +39,7 @@ static void choose(struct forecast *f)
 		struct forecast_kind *x = &f->_kinds[k];
 		x->count = x->all < FORECAST_SERIES ? x->all : FORECAST_SERIES;
 		for (size_t i = 0; i < x->count; i++) {
-			size_t at = place(i, x->count, x->all, c->shard->seed);
+			size_t at = survey_place(i, x->count, x->all, c->shard->seed);
 			if (k)
 				x->one[i].id = c->old.items[at].id;
 			else if (!roaring_bitmap_select(c->chosen, (uint32_t)at, &x->one[i].id))
@@ -64,17 +54,22 @@ static void choose(struct forecast *f)
 		look_at_memory(f, &old->one[i]);
 }
 
-struct forecast *forecast_make(const struct idchain *chain, struct unitread *units)
+struct forecast *forecast_make(
+    const struct idchain *chain, struct unitread *units, const struct source_survey *survey)
 {
 	struct forecast *f = mem_zalloc(sizeof(*f));
 	f->_chain = chain;
 	f->_units = units;
 	choose(f);
+	if (survey)
+		f->_survey = survey_make(chain, units, survey);
 	return f;
 }
 
 void forecast_free(struct forecast *f)
 {
+	if (f)
+		survey_free(f->_survey);
 	mem_free(f);
 }
 
@@ -267,7 +262,7 @@ static void look_at_file(
     struct forecast *f, struct looker *l, size_t turn, size_t quota, struct sums density[2])
 {
 	struct look k;
-	double ms = overlap_ms(l);
+	double ms = overlap_ms(l), likelies[2];
 	for (unsigned n = 0; n < 2; n++) {
 		struct forecast_kind *x = &f->_kinds[n];
 		struct sums *d = &density[n];
@@ -278,6 +273,7 @@ static void look_at_file(
 		const struct sums *by = k.sum.count > 0 ? &k.sum : d;
 		double count = k.sum.count > 0 ? k.sum.count : d->count / ms;
 		double likely = l->cut && k.sum.count > 0 ? k.hits / k.sum.count : 1;
+		likelies[n] = likely;
 		struct found mean = { 0 };
 		if (count > 0)
 			mean = (struct found){ by->samples / count, by->bytes / count };
@@ -290,6 +286,8 @@ static void look_at_file(
 			o->sure |= !l->cut && !k.some[i];
 		}
 	}
+	if (f->_survey)
+		survey_file(f->_survey, l->file, l->cut, likelies);
 }
 
 static bool has_any(const struct forecast *f, struct looker *l)
@@ -302,6 +300,14 @@ static bool has_any(const struct forecast *f, struct looker *l)
 	return false;
 }
 
+/* Of a file that has none of the series that are looked at. */
+static void survey_alone(struct forecast *f, const struct looker *l)
+{
+	static const double nobody_knows[2] = { 0.5, 0.5 };
+	if (f->_survey)
+		survey_file(f->_survey, l->file, l->cut, nobody_knows);
+}
+
 /* The files that have any of the series, in their order; how many. */
 static size_t files_with(struct forecast *f, struct looker *l, const struct unitread_file **out)
 {
@@ -310,6 +316,8 @@ static size_t files_with(struct forecast *f, struct looker *l, const struct unit
 		file_begin(l, l->u->files[i]);
 		if (has_any(f, l))
 			out[n++] = l->file;
+		else
+			survey_alone(f, l);
 	}
 	return n;
 }
@@ -336,6 +344,8 @@ static void look_at_files(struct work_task *t)
 		}
 	}
 	f->told.files = count;
+	if (f->_survey)
+		survey_labels(f->_survey);
 	cfile_unit_release(&l.unit);
 	cfile_times_release(&l.times);
 	mem_free(l.bytes);
@@ -374,8 +384,19 @@ static struct totals total_of(struct forecast *f, const struct forecast_kind *x)
 	return t;
 }
 
+/* What was looked at closely. */
+static void tell_survey(struct forecast *f)
+{
+	for (unsigned k = 0; k < 2 && f->_survey; k++)
+		for (size_t i = 0; i < f->_kinds[k].count; i++) {
+			const struct forecast_one *o = &f->_kinds[k].one[i];
+			survey_know(f->_survey, o->id, o->in, o->sure || o->in <= 0);
+		}
+}
+
 static void sum_up(struct forecast *f)
 {
+	tell_survey(f);
 	const struct forecast_kind *active = &f->_kinds[0], *old = &f->_kinds[1];
 	struct source_forecast *out = &f->told;
 	struct totals a = total_of(f, active), o = total_of(f, old);
@@ -418,4 +439,14 @@ bool forecast_begin(struct forecast *f, void (*done)(void *arg), void *arg)
 	f->_task = (struct work_task){ .run = look_at_files, .done = looked, .prio = WORK_READ };
 	work_submit(f->_units->shard->pool, &f->_task);
 	return true;
+}
+
+bool forecast_survey(struct forecast *f)
+{
+	bool over = !f->_survey || survey_step(f->_survey);
+	if (f->_survey) {
+		f->told.surveyed = f->_survey->told;
+		f->told.surveyed_sure = f->_survey->told_sure;
+	}
+	return over;
 }

@@ -20,6 +20,7 @@
 #define STORAGE_READ_FORECAST_H
 
 #include "storage/read/idchain.h"
+#include "storage/read/survey.h"
 #include "storage/read/unitread.h"
 
 #define FORECAST_SERIES 64u
@@ -31,6 +32,7 @@ struct forecast {
 	/* private */
 	const struct idchain *_chain;
 	struct unitread *_units;
+	struct survey *_survey;    /* NULL: nobody asks */
 	struct forecast_kind {     /* active ones, old ones */
 		size_t all, count; /* how many there are, and are looked at */
 		struct forecast_one {
@@ -45,9 +47,12 @@ struct forecast {
 	void (*_done)(void *arg);
 	void *_arg;
 };
-/* Both borrowed: the choice is made, the list of files taken. */
-struct forecast *forecast_make(const struct idchain *chain, struct unitread *units);
+/* All borrowed: the choice is made, the list of files taken. survey: NULL, nobody asks. */
+struct forecast *forecast_make(
+    const struct idchain *chain, struct unitread *units, const struct source_survey *survey);
 bool forecast_begin(struct forecast *f, void (*done)(void *arg), void *arg);
+/* When it is over: the survey in steps; true: that was the last, and told is whole. */
+bool forecast_survey(struct forecast *f);
 void forecast_free(struct forecast *f); /* NULL is fine; not while a worker has it */
 
 #endif

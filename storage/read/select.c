@@ -565,6 +565,8 @@ static enum source_state chosen(struct select *s)
 static enum source_state forecast_step(struct select *s, struct source_item *out)
 {
 	if (s->forecast && s->forecast->over) {
+		if (!forecast_survey(s->forecast))
+			return SOURCE_AGAIN;
 		s->state = SELECT_END;
 		out->labels = (struct labels){ .len = 0 };
 		out->forecast = &s->forecast->told;
@@ -574,7 +576,7 @@ static enum source_state forecast_step(struct select *s, struct source_item *out
 	if (got != UNITREAD_ALL)
 		return got == UNITREAD_WAIT ? SOURCE_WAIT : fail(s, s->units.err, s->units.why);
 	take_warnings(s);
-	s->forecast = forecast_make(&s->chain, &s->units);
+	s->forecast = forecast_make(&s->chain, &s->units, s->query->survey);
 	if (!forecast_begin(s->forecast, foreseen, s))
 		return SOURCE_AGAIN;
 	s->state = SELECT_LOADING;

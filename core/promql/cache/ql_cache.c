@@ -768,10 +768,17 @@ static double part_to_read(const struct cached *c)
 	return sum < whole ? sum / whole : 1;
 }
 
+/* By the share of its steps that are used: it is not looked into. */
+static uint64_t points_kept(const struct ql_kept *k, uint64_t steps)
+{
+	double n = (double)k->points * (double)steps / (double)k->grid.n;
+	return steps < k->grid.n ? (uint64_t)(n + 0.5) : k->points;
+}
+
 static struct ql_peek cached_peek(struct ql *q)
 {
 	struct cached *c = cached_of(q);
-	struct ql_peek p = { .steps = c->grid.n, .part = 1 };
+	struct ql_peek p = { .steps = c->grid.n, .part = 1, .steps_most = c->grid.n };
 	p.err = ql_err(c->parts[0], &p.text);
 	if (c->reach.kind == QL_REACH_NONE)
 		return p;
@@ -780,6 +787,12 @@ static struct ql_peek cached_peek(struct ql *q)
 	if (kept) {
 		p.steps_kept = c->grid.n - missing_steps(c);
 		p.part = c->missing_count ? part_to_read(c) : 0;
+		p.points_kept = points_kept(kept, p.steps_kept);
+		p.steps_most = 0;
+		for (unsigned i = 0; i < c->missing_count; i++) {
+			uint32_t n = c->missing[i].to - c->missing[i].from;
+			p.steps_most = n > p.steps_most ? n : p.steps_most;
+		}
 	}
 	ql_kept_drop(kept);
 	return p;

@@ -2,7 +2,6 @@
 #include "core/promql/run/ql_tracing.h"
 
 #include "core/base/rune.h"
-#include "core/promql/run/ql_aggr.h"
 
 #define TEXT_MOST  200u /* bytes of an expression */
 #define DEPTH_MOST 64u  /* nodes inside one another; deeper ones are left out */
@@ -89,6 +88,7 @@ static struct ql_trace_node *node_of(struct ql_trace *t, const struct ql_pn *pn,
 		*last = node_of(t, pn->arg[i], depth + 1);
 		last = &(*last)->next;
 	}
+	ql_trace_groups(t, pn, n);
 	return n;
 }
 
@@ -119,15 +119,8 @@ static void pipes_tell(struct ql_trace_piece *p, const struct ql_piece_spec *s)
 	if (first->mode == QL_PIECE_RANGE)
 		p->function = ql_functab[first->range.fn].name;
 	for (const struct ql_pipe *i = s->pipes; i; i = i->next) {
-		const struct ql_reduce *r = &i->reduce;
-		bool one = r->kind && !r->without && !r->names.count;
-		unsigned held = r->kind == QL_REDUCE_BEST ? r->k
-		    : r->kind == QL_REDUCE_AGGR           ? ql_aggr_arrays(r->op)
-		                                          : 0;
 		p->raws += i->mode == QL_PIECE_RAW;
-		p->columns += !r->kind && i->mode != QL_PIECE_RAW;
-		p->ones += one ? held : 0;
-		p->groups += one ? 0 : held;
+		p->columns += !i->reduce.kind && i->mode != QL_PIECE_RAW;
 		if (i->mode != first->mode || i->range.fn != first->range.fn)
 			p->function = NULL;
 	}
@@ -158,4 +151,11 @@ void ql_trace_plan(struct ql_trace *t, const struct ql_plan *plan)
 			piece_add(t, p->spec);
 	if (!t->plan && plan->root)
 		t->plan = node_of(t, plan->root, 0);
+}
+
+void ql_trace_release(struct ql_trace *t)
+{
+	for (struct ql_trace_piece *p = t->pieces; p; p = p->next)
+		for (struct ql_trace_key *k = p->keys; k; k = k->next)
+			ql_shape_release(k->shape);
 }

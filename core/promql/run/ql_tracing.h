@@ -11,4 +11,10 @@
 /* The scans of the plan's pieces will tell what they do. */
 void ql_trace_plan(struct ql_trace *t, const struct ql_plan *plan);
 
+/*
+ * How many series it has, as far as the plan tells (run/ql_groups.c); its arguments' nodes are
+ * there.
+ */
+void ql_trace_groups(struct ql_trace *t, const struct ql_pn *pn, struct ql_trace_node *n);
+
 #endif

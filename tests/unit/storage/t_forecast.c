@@ -33,7 +33,30 @@ struct ask {
 	struct source_forecast sum;
 	unsigned items, waits, leave_at; /* leave_at: closed at this wait; 0: never */
 	bool over, bad;
+	struct source_survey survey;
+	unsigned seen, in, values, ends; /* by the survey */
 };
+
+static unsigned survey_most = 10000, seen, seen_in, seen_values, seen_ends;
+static bool survey_on;
+
+/* Which of the series it is must be told in its labels. */
+static void series_seen(void *arg, struct labels labels, bool in)
+{
+	struct ask *a = arg;
+	uint32_t len;
+	a->seen++;
+	a->in += in;
+	a->bad |= !label_get(labels, "series", 6, &len);
+}
+
+static void value_seen(void *arg, size_t name, const char *text, size_t len)
+{
+	struct ask *a = arg;
+	a->values += text != NULL;
+	a->ends += !text;
+	a->bad |= name > 1 || (text && !len);
+}
 
 static void no_wake(void *arg)
 {
@@ -56,6 +79,8 @@ static void take(struct ask *a, const struct source_forecast *f)
 	s->memory_bytes += f->memory_bytes;
 	s->file_bytes += f->file_bytes;
 	s->column = f->column > s->column ? f->column : s->column;
+	s->surveyed += f->surveyed;
+	s->surveyed_sure += f->surveyed_sure;
 }
 
 static void turn(void *arg)
@@ -89,7 +114,14 @@ static bool is_over(void *arg)
 static struct source_forecast foretell(
     const char *name, int64_t from_ms, int64_t to_ms, size_t tenants, unsigned leave_at)
 {
+	static const char *const names[] = { "series", "__name__" };
 	struct ask a = { .leave_at = leave_at, .tenants = { 0, 7 } };
+	a.survey = (struct source_survey){ .most = survey_most,
+		.series = series_seen,
+		.names = names,
+		.names_count = 2,
+		.value = value_seen,
+		.arg = &a };
 	struct errbuf eb;
 	struct source *src = store_source(st.store);
 	errbuf_init(&eb);
@@ -101,6 +133,7 @@ static struct source_forecast foretell(
 		.t_max_ms = to_ms,
 		.matchers = &a.m,
 		.matchers_count = 1,
+		.survey = survey_on ? &a.survey : NULL,
 		.wake = no_wake };
 	for (a.shard = 0; a.shard < src->ops->shards(src); a.shard++) {
 		a.over = false;
@@ -110,6 +143,11 @@ static struct source_forecast foretell(
 	}
 	matcher_release(&a.m);
 	tap_ok(!a.bad, "%s is foretold, %u items", name, a.items);
+	seen = a.seen;
+	seen_in = a.in;
+	seen_values = a.values;
+	seen_ends = a.ends;
+	tap_ok(a.sum.surveyed == a.seen && a.sum.surveyed_sure <= a.seen, "it says how many it told");
 	return a.sum;
 }
 
@@ -236,6 +274,33 @@ static void of_deleted_beside_others(void)
 	    (int)a.series, (int)b.series, (int)samples(&a), (int)samples(&b));
 }
 
+/* Labels of all, of some, of those that are likely in. */
+static void of_survey(const char *where)
+{
+	survey_on = true;
+	struct source_forecast f = foretell("few", T0, T0 + 3 * HR, 1, 0);
+	tap_ok(seen == FEW && seen_in == FEW && f.surveyed_sure == FEW && !seen_values,
+	    "%s: labels of %u series, %u in the range, sure", where, seen, seen_in);
+	foretell("few", T0 + 7 * HR, T0 + 8 * HR, 1, 0);
+	tap_ok(seen_in == 0, "%s: none in a range without samples", where);
+	foretell("many", T0, T0 + 3 * HR, 1, 0);
+	tap_ok(seen == MANY && seen_in == MANY, "%s: of all of many", where);
+	foretell("many", T0 + 20 * MIN, T0 + 60 * MIN, 1, 0);
+	tap_ok(seen == MANY && near(seen_in, MANY / 2, 1.25), "%s: %u go on, for %u", where,
+	    seen_in, MANY / 2);
+	survey_most = 100;
+	foretell("many", T0 + 20 * MIN, T0 + 60 * MIN, 1, 0);
+	tap_ok(seen == 400 && near(seen_in, 200, 1.35), "%s: %u of %u", where, seen_in, seen);
+	tap_ok(seen_ends == 4 && seen_values == 4 * SOURCE_SURVEY_VALUES + 4,
+	    "%s: of __name__ all values, of series too many: %u, %u", where, seen_values, seen_ends);
+	survey_most = 1;
+	foretell("few", T0, T0 + 3 * HR, 1, 0);
+	tap_ok(seen <= 4 && seen_ends >= seen && seen_values >= FEW - 4,
+	    "%s: %u series, and values of all: %u", where, seen, seen_values);
+	survey_most = 10000;
+	survey_on = false;
+}
+
 int main(void)
 {
 	arena_init(&arena, 4096);
@@ -254,9 +319,11 @@ int main(void)
 	put(many, MANY / 2, T0 + 16 * MIN, T0 + 48 * MIN, 4 * MIN);
 	of_few("memory", FEW * 720);
 	of_many("memory");
+	of_survey("memory");
 	tap_ok(!storetest_flush(&st), "flushed");
 	of_few("files", 0);
 	of_many("files");
+	of_survey("files");
 	foretell("few", T0, T0 + 3 * HR, 1, 1); /* nobody waits for the worker */
 	struct source_forecast before = foretell("few", T0, T0 + 3 * HR, 1, 0);
 	st.tenant = 7;
