@@ -90,20 +90,19 @@ def stored():
 
 def broken_off(sig, share):
     """The work at a limited rate, and a signal when so much of it is there."""
-    p = subprocess.Popen([CTL, *command, "--rate", str(points // 6)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
+    p = subprocess.Popen([CTL, *command, "--rate", str(points // 16)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
     end = time.time() + 60
     while stored() < share * points and p.poll() is None and time.time() < end:
         time.sleep(0.05)
-    time.sleep(0.1)
     alive = p.poll() is None
     p.send_signal(sig)
     return alive, p.wait(60), p.stderr.read()
 
 
-alive, rc, err = broken_off(signal.SIGINT, 0.2)
+alive, rc, err = broken_off(signal.SIGINT, 0.1)
 first = stored()
 ok(alive and rc == 6 and 0 < first < points, f"SIGINT in the middle: status {rc} with {first} of {points} samples: {err[-200:]}")
-alive, rc, err = broken_off(signal.SIGKILL, 0.6)
+alive, rc, err = broken_off(signal.SIGKILL, 0.25)
 second = stored()
 ok(alive and rc == -9 and first < second < points, f"kill -9 later on: {second} of {points}; it went on: {'goes on' in err}")
 rc, out, err = ctl(*command)

@@ -223,7 +223,8 @@ open(os.path.join(top, "prometheus.yml"), "w").write("storage: {tsdb: {out_of_or
 prom = Process(["prometheus", f"--config.file={top}/prometheus.yml", f"--storage.tsdb.path={data}", f"--web.listen-address=127.0.0.1:{port}",
                 "--web.enable-remote-write-receiver", "--web.enable-admin-api", "--enable-feature=native-histograms", "--log.level=warn"],
                os.path.join(top, "prometheus.log"))
-for _ in range(200):
+end = time.time() + 90
+while time.time() < end:
     try:
         if request(port, "GET", "/-/ready")[0] == 200:
             break
@@ -262,7 +263,8 @@ def metas():
 
 
 late = False  # a block of late samples was there; the next compaction may take it into another one
-for _ in range(500):  # compactions of what is older than the head
+end = time.time() + 150
+while time.time() < end:  # compactions of what is older than the head: at once, or with the next minute
     found = metas()
     late = late or any("from-out-of-order" in m or '"parents"' in m for m in found)
     if len(found) >= 2 and late:
@@ -339,7 +341,8 @@ open(os.path.join(top, "empty.yml"), "w").write("")
 prom = Process(["prometheus", f"--config.file={top}/empty.yml", f"--storage.tsdb.path={copy}", f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=native-histograms", "--log.level=warn"], os.path.join(top, "prometheus2.log"))
 answer = b""
-for _ in range(200):
+end = time.time() + 90
+while time.time() < end:
     try:
         if request(port, "GET", "/-/ready")[0] == 200:
             answer = request(port, "GET", f"/api/v1/query?query=histogram_count(h)&time={(B + HOUR) / 1000}")[1]

@@ -78,7 +78,8 @@ class Page:
         if os.path.exists(self.path(f"{port}.log")):
             os.remove(self.path(f"{port}.log"))
         s = self.servers[port] = Process(["sh", "-c", f"cd {self.dir} && exec {line}"], self.path(f"{port}.log"), env=self.env)
-        for _ in range(300):
+        end = time.time() + 90
+        while time.time() < end:
             if not s.alive() or ("--config" in line and re.search(r"^ready ", open(self.path(f"{port}.log")).read(), re.M)):
                 break
             try:
@@ -133,7 +134,7 @@ class Page:
             return EMPTY not in out and len(out.splitlines()) > (0 if "curl" in line else 1)
 
         # What a source took while it was compared, once more: it is no fault of the copy.
-        ok(self.run(line, good, 20 if asks or "kymoctl migrate" in line else 0, wants), f"{self.name}: {line}")
+        ok(self.run(line, good, 90 if asks or "kymoctl migrate" in line else 0, wants), f"{self.name}: {line}")
         if "inspect --quick" in line and self.name != "README":
             self.serve(here("kymod --data-dir ./data --listen 127.0.0.1:9470"))
         if "--print-config >" in line:
