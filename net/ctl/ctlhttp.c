@@ -542,6 +542,31 @@ int ctlhttp_outcome(const struct ctlhttp_call *call)
 	return CTL_OK;
 }
 
+#define SAYS_MAX ((size_t)64 << 10) /* of an answer, that is looked at */
+
+static bool says(const struct buf *body, const char *word)
+{
+	size_t len = strlen(word), all = body->len < SAYS_MAX ? body->len : SAYS_MAX;
+	for (size_t i = 0; i + len <= all; i++)
+		if (!strncasecmp((const char *)body->data + i, word, len))
+			return true;
+	return false;
+}
+
+bool ctlhttp_says_too_much(const struct ctlhttp_call *call)
+{
+	static const char *const words[] = { "too many", "too large", "too long", "too big",
+		"exceed", "limit", "timed out", "timeout", "deadline", "memory", "longer than",
+		"more than", "-max-" };
+	int s = call->status;
+	if (call->err || s < 300 || s == 401 || s == 403 || s == 404 || s == 429 || s == 502)
+		return false;
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (says(&call->answer, words[i]))
+			return true;
+	return s == 413;
+}
+
 static void tell(const json_t *answer, const char *key)
 {
 	size_t i;

@@ -118,6 +118,11 @@ void ctlhttp_pause(struct ctlhttp_call *call, bool pause);
 void ctlhttp_call_release(struct ctlhttp_call *call); /* its answer */
 /* 0 when a 2xx came; else it has been told on stderr, and this is the exit status. */
 MUST_CHECK int ctlhttp_outcome(const struct ctlhttp_call *call);
+/*
+ * Does an answer that is no 2xx say that too much was asked for at once? All servers have words,
+ * and most a status, of their own for it; a cluster's stand far behind the names of its parts.
+ */
+bool ctlhttp_says_too_much(const struct ctlhttp_call *call);
 
 /*
  * The parts of ctlhttp_json, for who makes something of errors: call (zeroed but for its deadline)

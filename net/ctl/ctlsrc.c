@@ -98,17 +98,6 @@ void ctlsrc_begin(struct ctlsrc *s, const struct ctlsrc_piece *piece)
 	begin_call(s);
 }
 
-/* Do the words of a refusal say that it was too much? All servers have words of their own. */
-static bool says_too_much(const char *text)
-{
-	static const char *const words[] = { "too many", "too large", "too long", "too big", "exceed",
-		"limit", "timed out", "timeout", "deadline", "memory", "longer than", "-max-" };
-	for (size_t i = 0; i < COUNT_OF(words); i++)
-		if (strcasestr(text, words[i]))
-			return true;
-	return false;
-}
-
 /* What an answer that ended badly means. */
 static enum ctlsrc_got judge(struct ctlsrc *s)
 {
@@ -130,8 +119,7 @@ static enum ctlsrc_got judge(struct ctlsrc *s)
 	s->status = CTL_REFUSED;
 	if (c->status == 429 || c->status == 502)
 		return CTLSRC_BROKEN;
-	if (c->status == 413 ||
-	    (c->status != 401 && c->status != 403 && c->status != 404 && says_too_much(c->text)))
+	if (ctlhttp_says_too_much(c))
 		return CTLSRC_SMALLER;
 	return c->status >= 500 ? CTLSRC_BROKEN : CTLSRC_FAILED;
 }

@@ -67,7 +67,7 @@ static int ask(const struct side *s, const char *query, int64_t at_ms, json_t **
 	ctlhttp_wait(s->http, &call);
 	int status = CTL_OK;
 	if (too_much)
-		*too_much = (!call.err && (call.status == 422 || call.status == 413)) ||
+		*too_much = (!call.err && (call.status == 422 || ctlhttp_says_too_much(&call))) ||
 		    call.err == ERR_TIMEOUT || call.err == ERR_TOOBIG;
 	if (!too_much || !*too_much)
 		status = ctlhttp_outcome(&call);
