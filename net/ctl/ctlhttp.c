@@ -313,7 +313,7 @@ static void words_of(struct ctlhttp_call *call)
 	if (!error)
 		error = json_string_value(json_object_get(j, "message"));
 	size_t line = 0;
-	while (line < len && line < 500 && body[line] != '\n' && body[line] != '\r')
+	while (line < len && line < 900 && body[line] != '\n' && body[line] != '\r')
 		line++;
 	if (!error && !strncmp(call->answer_type, "text/html", strlen("text/html")))
 		error = "a page for people: does the API begin at this URL?";

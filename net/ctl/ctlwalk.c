@@ -17,9 +17,12 @@
 
 /* --- requests --- */
 
-/* As ctlwalk_json; *answer is all of it. */
+/*
+ * As ctlwalk_json; *answer is all of it. too_much (may be NULL): the server says so, nothing is
+ * told then.
+ */
 static int ask(struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying,
-    json_t **answer)
+    json_t **answer, bool *too_much)
 {
 	struct ctlhttp_call call = { .method = "POST", .path = path, .keep_trying = keep_trying };
 	struct buf whole;
@@ -38,11 +41,14 @@ static int ask(struct ctlhttp *http, const char *path, const struct buf *form, b
 	}
 	ctlhttp_begin(http, &call);
 	ctlhttp_wait(http, &call);
-	int status = ctlhttp_outcome(&call);
-	if (!status)
+	bool refused = too_much && ctlhttp_says_too_much(&call);
+	if (too_much)
+		*too_much = refused;
+	int status = refused ? CTL_OK : ctlhttp_outcome(&call);
+	if (!status && !refused)
 		*answer = json_loadb(
 		    (const char *)call.answer.data, call.answer.len, JSON_ALLOW_NUL, &error);
-	if (!status && !*answer)
+	if (!status && !refused && !*answer)
 		status = ctl_fail(CTL_REFUSED, "%s%s: the answer is no JSON: %s",
 		    ctlhttp_server(http), path, error.text);
 	ctlhttp_call_release(&call);
@@ -54,7 +60,7 @@ int ctlwalk_json(
     struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying, json_t **data)
 {
 	json_t *answer;
-	int status = ask(http, path, form, keep_trying, &answer);
+	int status = ask(http, path, form, keep_trying, &answer, NULL);
 	*data = json_incref(json_object_get(answer, "data"));
 	json_decref(answer);
 	return status;
@@ -85,28 +91,37 @@ static int check_names(struct ctlhttp *http, const json_t *answer, bool partial)
 	return CTL_OK;
 }
 
-/* limit: 0 = all; then partial: it need not be whole. The answer is an array, or NULL: none. */
-static int ask_names(struct ctlhttp *http, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms,
-    unsigned limit, bool keep_trying, bool partial, json_t **out)
+struct names_asked {
+	const struct ctlsel *sel; /* NULL: whatever there is */
+	int64_t from_ms, to_ms;
+	unsigned limit; /* 0: all */
+	bool keep_trying;
+	bool partial; /* they need not be all; of those with a limit nobody says so */
+};
+/* The answer is an array, or NULL: none. */
+static int ask_names(struct ctlhttp *http, const struct names_asked *n, json_t **out, bool *too_much)
 {
 	struct buf form, text;
 	char number[32];
 	json_t *answer;
 	buf_init(&form);
 	buf_init(&text);
-	ctlsel_text(&text, sel);
-	ctlhttp_param_len(&form, "match[]", (const char *)text.data, text.len);
-	number[num_fmt_ts(from_ms, number)] = 0;
+	if (n->sel) {
+		ctlsel_text(&text, n->sel);
+		ctlhttp_param_len(&form, "match[]", (const char *)text.data, text.len);
+	}
+	number[num_fmt_ts(n->from_ms, number)] = 0;
 	ctlhttp_param(&form, "start", number);
-	number[num_fmt_ts(to_ms, number)] = 0;
+	number[num_fmt_ts(n->to_ms, number)] = 0;
 	ctlhttp_param(&form, "end", number);
-	if (limit) {
-		snprintf(number, sizeof(number), "%u", limit);
+	if (n->limit) {
+		snprintf(number, sizeof(number), "%u", n->limit);
 		ctlhttp_param(&form, "limit", number);
 	}
-	int status = ask(http, "/api/v1/label/__name__/values", &form, keep_trying, &answer);
-	if (!status)
-		status = check_names(http, answer, limit || partial);
+	int status =
+	    ask(http, "/api/v1/label/__name__/values", &form, n->keep_trying, &answer, too_much);
+	if (!status && answer)
+		status = check_names(http, answer, n->limit || n->partial);
 	*out = status ? NULL : json_incref(json_object_get(answer, "data"));
 	json_decref(answer);
 	buf_release(&form);
@@ -120,13 +135,35 @@ static int any_names(struct ctlhttp *http, const struct ctlsel *sels, size_t cou
 	*any = false;
 	for (size_t i = 0; !*any && i < count; i++) {
 		json_t *names;
-		int status = ask_names(http, &sels[i], from_ms, to_ms, 1, keep_trying, true, &names);
-		*any = json_array_size(names) > 0;
+		bool too_much;
+		struct names_asked n = { .sel = &sels[i],
+			.from_ms = from_ms,
+			.to_ms = to_ms,
+			.limit = 1,
+			.keep_trying = keep_trying };
+		int status = ask_names(http, &n, &names, &too_much);
+		*any = too_much || json_array_size(names) > 0;
 		json_decref(names);
 		if (status)
 			return status;
 	}
 	return CTL_OK;
+}
+
+/*
+ * Names of a selector. Some (VictoriaMetrics: -search.maxLabelsAPISeries) look through series where
+ * there is a selector, and refuse that if there are too many of them: names that it does not have
+ * cost a request that gives nothing, so all are taken then.
+ */
+static int all_names(struct ctlhttp *http, struct names_asked *n, json_t **names)
+{
+	bool too_much;
+	int status = ask_names(http, n, names, &too_much);
+	if (status || !too_much)
+		return status;
+	json_decref(*names);
+	n->sel = NULL;
+	return ask_names(http, n, names, NULL);
 }
 
 int ctlwalk_first(
@@ -182,8 +219,12 @@ static int list(struct ctlwalk *w)
 	json_t *names;
 	const json_t *name;
 	size_t i, count = 0;
-	int status = ask_names(w->_o.http, &w->_o.sels[w->sel], w->window_from_ms, w->window_to_ms,
-	    0, w->_begun, w->_o.partial, &names);
+	struct names_asked n = { .sel = &w->_o.sels[w->sel],
+		.from_ms = w->window_from_ms,
+		.to_ms = w->window_to_ms,
+		.keep_trying = w->_begun,
+		.partial = w->_o.partial };
+	int status = all_names(w->_o.http, &n, &names);
 	if (status)
 		return status;
 	w->_begun = true;

@@ -24,7 +24,8 @@ static struct playsrv srv;
 static char base[64];
 static enum ctlsrc_way speaks;
 static unsigned names_max; /* a piece of more is too much */
-static int64_t range_max;  /* the same, of time */
+static unsigned names_refused;
+static int64_t range_max; /* the same, of time */
 static unsigned cut_left, fail_left, pieces;
 static bool hists; /* every fifth sample is one */
 static bool samples_only;
@@ -124,6 +125,14 @@ static bool wanted(const char *sel, unsigned n)
 	return strstr(sel, "__name__!=\"\"}") == sel + 1 || strstr(sel, name);
 }
 
+static bool too_much(const char *sel, int64_t ms)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < NAMES; i++)
+		n += wanted(sel, i);
+	return (names_max && n > names_max) || (range_max && ms > range_max);
+}
+
 /* A cluster of VictoriaMetrics (1.150) names all its parts before it says what it is about. */
 static const char cluster_says[] =
     "error when exporting data on the time range (start=1795910400000, end=1795967302000): cannot "
@@ -136,23 +145,20 @@ static const char cluster_says[] =
     "\"2026_11\": failed to search metricIDs: the number of matching timeseries exceeds 1200; either "
     "narrow down the search or increase the flags";
 
-static bool too_much(const char *sel, int64_t ms)
-{
-	unsigned n = 0;
-	for (unsigned i = 0; i < NAMES; i++)
-		n += wanted(sel, i);
-	return (names_max && n > names_max) || (range_max && ms > range_max);
-}
-
 static bool play_names(struct playconn *c)
 {
 	struct arena a;
 	struct buf b;
 	struct part p;
 	bool any = false;
+	unescape(c->target);
+	/* as a limit of series that are looked through for names: none without a selector */
+	if (speaks == CTLSRC_LINES && names_max && strstr(c->target, "match")) {
+		names_refused++;
+		return refuse(c, "422 No", cluster_says);
+	}
 	buf_init(&b);
 	arena_init(&a, 4096);
-	unescape(c->target);
 	int64_t from = time_of(c->target, "start="), to = time_of(c->target, "end=");
 	buf_add_str(&b, "{\"status\":\"success\",\"data\":[");
 	for (unsigned n = NAMES; n--;) { /* in no order that helps */
@@ -484,6 +490,9 @@ static void all(struct ctlhttp *http)
 	range_max = 4 * 3600 * 1000;
 	copies(http, &whole, "of which four hours of a name are too much");
 	copies(http, &stops, "the same interrupted");
+	if (speaks == CTLSRC_LINES)
+		tap_ok(names_refused > 1,
+		    "names are asked for without a selector when it is too much");
 	names_max = 0;
 	range_max = 0;
 	cut_left = 2;
