@@ -7,6 +7,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/fsio.h"
+#include "core/base/fslock.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/num.h"
@@ -19,6 +20,7 @@ struct pair {
 };
 struct ctlmark {
 	struct fsio_dir *dir;
+	struct fslock *lock;
 	char *name, *work;
 	struct pair *pairs;
 	size_t count;
@@ -114,6 +116,21 @@ static enum err parse(struct ctlmark *m, const char *text, size_t len, struct er
 	return take(m, text + head, crc, eb);
 }
 
+static enum err lock(struct ctlmark *m, struct errbuf *eb)
+{
+	char name[FSLOCK_NAME_MAX + 1];
+	struct errbuf why;
+	errbuf_init(&why);
+	if (snprintf(name, sizeof(name), "%s.lock", m->name) >= (int)sizeof(name))
+		return errbuf_set(eb, ERR_TOOBIG, "%s: the name is too long for a mark", m->name);
+	enum err e = fslock_take(m->dir, name, &m->lock, &why);
+	if (e == ERR_LOCKED)
+		return errbuf_set(eb, e,
+		    "the same work is under way: %s; one at a time, or --mark FILE for another",
+		    why.text);
+	return e ? errbuf_set(eb, e, "%s", why.text) : ERR_OK;
+}
+
 enum err ctlmark_open(
     const char *path, const char *work, struct ctlmark **out, bool *goes_on, struct errbuf *eb)
 {
@@ -131,9 +148,9 @@ enum err ctlmark_open(
 	enum err e = fsio_dir_open(dir, true, &m->dir);
 	if (e)
 		errbuf_set(eb, e, "%s: %s", dir, err_why(e));
-	else
+	else if (!(e = lock(m, eb)))
 		e = fsio_load(m->dir, m->name, MARK_MAX, &text, &len);
-	if (e == ERR_NOTFOUND && m->dir) {
+	if (e == ERR_NOTFOUND && m->lock) {
 		e = ERR_OK;
 	} else if (!e) {
 		e = parse(m, (const char *)text, len, eb);
@@ -242,6 +259,7 @@ void ctlmark_close(struct ctlmark *m)
 	mem_free(m->pairs);
 	mem_free(m->name);
 	mem_free(m->work);
+	fslock_drop(m->lock);
 	if (m->dir)
 		fsio_dir_close(m->dir);
 	mem_free(m);

@@ -9,6 +9,8 @@
  *
  * Keys are words of letters, digits, "-", "_", ".", "/"; values any text (\n, \r and \\ of
  * it stand so).
+ * Who has a mark open has the lock beside it (NAME.lock, core/base/fslock.h): the same work twice at
+ * once would send everything twice, and each would forget what the other has marked.
  * Thread: one. Memory: texts are copied.
  */
 #ifndef NET_CTL_CTLMARK_H
@@ -19,7 +21,7 @@
 struct ctlmark;
 /*
  * path: the file; work: what this is, in one line. Found: *goes_on. ERR_EXISTS: it is another
- * work's (eb says which); ERR_DAMAGED; ERR_ACCESS and so on.
+ * work's (eb says which); ERR_LOCKED: another process is at it; ERR_DAMAGED; ERR_ACCESS and so on.
  */
 MUST_CHECK enum err ctlmark_open(
     const char *path, const char *work, struct ctlmark **out, bool *goes_on, struct errbuf *eb);

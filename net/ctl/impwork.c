@@ -89,7 +89,7 @@ int impwork_open(struct impwork *w, struct ctlhttp *http, const char *work)
 	if (status || w->dry_run)
 		return status;
 	ctlmark_path(work, path, sizeof(path));
-	const char *at = w->state ? w->state : path;
+	const char *at = w->mark_file ? w->mark_file : path;
 	enum err e = w->again ? ctlmark_anew(at, work, &w->mark, &eb)
 	                      : ctlmark_open(at, work, &w->mark, &w->goes_on, &eb);
 	if (e)

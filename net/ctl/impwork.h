@@ -41,7 +41,7 @@ struct impwork {
 	bool dry_run, strict, quiet;
 	bool again; /* from the begin, whatever a mark says */
 	double rate;
-	const char *state; /* the mark's file; NULL: by the work's name */
+	const char *mark_file; /* of the mark; NULL: by the work's name */
 	/* For readers. */
 	struct impwork_set sets[IMPWORK_WORDS]; /* of --match, one is enough; [matches_count] */
 	struct ctlprog prog;

@@ -95,7 +95,7 @@ def live():
 writer = threading.Thread(target=live)
 writer.start()
 server, state = f"http://127.0.0.1:{k.port}", os.path.join(top, "mark")
-common = ["import", "--server", server, "--state", state, "--quiet"]
+common = ["import", "--server", server, "--mark", state, "--quiet"]
 
 samples = HOURS * 3600 // STEP * (SERIES + 8)
 
@@ -174,7 +174,7 @@ prom.end()
 short = Kymod(os.path.join(top, "short"), "--retention", "3h")
 status, text = ctl("import", "--server", f"http://127.0.0.1:{short.port}", "--quiet", pd)
 ok(status == 2 and "--retention" in text and "--skip-old" in text, f"what is too old is told before: {text.strip()[-160:]}")
-status, text = ctl("import", "--server", f"http://127.0.0.1:{short.port}", "--quiet", "--skip-old", "--state", os.path.join(top, "m2"), pd)
+status, text = ctl("import", "--server", f"http://127.0.0.1:{short.port}", "--quiet", "--skip-old", "--mark", os.path.join(top, "m2"), pd)
 ok(status == 0 and "0 refused" in text, "and passed over when that is asked for")
 got = answers(short.port, "late", t0, last, 20)
 ok(got == answers(k.port, "late", t0, last, 20) and got, "the head of a stopped prometheus is the same")
@@ -197,7 +197,7 @@ for name, content in kinds.items():
     paths.append(path)
 with gzip.open(os.path.join(top, "e.txt.gz"), "wt") as f:
     f.write(kinds["a.txt"].replace('"text"', '"gzip"'))
-status, text = ctl("import", "--server", server, "--quiet", "--label", "from=files", "--state", os.path.join(top, "m3"), *paths, os.path.join(top, "e.txt.gz"))
+status, text = ctl("import", "--server", server, "--quiet", "--label", "from=files", "--mark", os.path.join(top, "m3"), *paths, os.path.join(top, "e.txt.gz"))
 ok(status == 1 and "given 5000 samples" in text and "line 1002" in text and "could not be read: 2 lines" in text, "files of all kinds: " + text.strip()[-200:])
 ancient = os.path.join(top, "ancient.txt")
 open(ancient, "w").write(f't{{k="old"}} 1 {(base - 20 * 366 * 86400) * 1000}\n')
