@@ -30,6 +30,9 @@ equal(asCsv(odd), 'name,__proto__,constructor,timestamp,value\r\nm,b,a,10.5,1\r\
 equal([sorted(odd, "constructor", 1), natural(odd, "m")].map(list => list.map(r => r.number)), [[2, 1], [2, 1]], "nor do they order what has none");
 equal(asCsv(rowsOf(vector(...["-1+1|x", "+1-2", "-1e5", "+Inf", "-Inf", "-x"].map(a => [{a}, "-1.5e-7"])))).split("\r\n").slice(1, 7).map(l => l.replace(",10.5,-1.5e-7", "")),
 	["\"'-1+1|x\"", "\"'+1-2\"", "-1e5", "+Inf", "-Inf", "\"'-x\""], "a formula may begin like a number");
+const long = rowsOf(vector(...Array.from({length: 20001}, (_, i) => [{i: String(-i)}, "1"])));
+equal([natural(long, "m")[0].name, natural(long.slice(1), "m")[0].name, sorted(long, "i", 1)[0].name], ['{i="0"}', '{i="-20000"}', '{i="-20000"}'], "what is too long to read stays as it came, until somebody wants it otherwise");
+equal(sorted(rowsOf(vector([{i: "1.0"}, "1"], [{i: "01"}, "2"], [{i: ""}, "3"], [{i: "b"}, "4"], [{i: "1"}, "5"])), "i", -1).map(r => r.number), [4, 1, 2, 5, 3], "values that are one number keep their order");
 equal(asCsv(matrix).split("\r\n").length, 5, "a line for each sample");
 const back = [{metric: {__name__: "m", i: "b10", j: "x"}, value: [10.5, "3"]}];
 equal(JSON.parse(asJson(rows.slice(0, 1), false)), back, "JSON as the API has it");

@@ -53,9 +53,9 @@ export function legend(plot) {
 		const text = nameOf(hold);
 		common.hidden = text === "{}";
 		common.textContent = `All of them: ${text}`;
-		rows = plot.series.map((s, i) => ({i, name: plot.names[i], full: s.name ?? plot.names[i], s,
-			f: null}));
-		off = new Set(rows.filter(r => kept.has(r.full)).map(r => r.i));
+		rows = plot.series.map((s, i) => ({i, s, f: null, get name() { return plot.name(i); },
+			get full() { return s.name ?? nameOf(s.labels ?? {}); }}));
+		off = new Set(kept.size ? rows.filter(r => kept.has(r.full)).map(r => r.i) : []);
 		cross = null;
 		apply();
 	}

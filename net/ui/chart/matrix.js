@@ -1,5 +1,5 @@
-/* What the API answers, as series: {labels, name, times, values, histograms?}; names, labels they
- * share, CSV.
+/* What the API answers, as series: {labels, name, times, values, histograms?}; names (made when they
+ * are wanted: an answer may have thousands), labels they share, CSV.
  *
  * times: Float64Array of ms, ascending; values: Float64Array of the same length, NaN where there is
  * no number; histograms: where the samples are native histograms, an array of the same length with
@@ -46,7 +46,8 @@ export function seriesOf(result) {
 			times[i] = Math.round(rows[i][0] * 1000);
 			numbers[i] = hists.length ? rows[i][1] : number(rows[i][1]);
 		}
-		return {labels: metric, name: nameOf(metric), times, values: numbers,
+		let name = null;
+		return {labels: metric, get name() { return name ??= nameOf(metric); }, times, values: numbers,
 			...(hists.length && {histograms: rows.map(r => r[2])})};
 	});
 }

@@ -27,17 +27,22 @@ const TWICE = 80000; // vertices up to which a line is two hairlines
 export function plot(given) {
 	const options = {series: [], from: 0, to: 1, step: 0, kind: "line", unit: "short", zone: "local",
 		log: false, min: null, max: null, ...given};
-	let series = [], names = [], hidden = new Uint8Array(0), step = 0, gap = Infinity, y = null,
+	let series = [], names = [], common = {}, hidden = new Uint8Array(0), step = 0, gap = Infinity, y = null,
 		chosen = -1, marked = -1, totals = null, stacked = null, notes = "";
 	const onCross = [], onData = [];
 	const shown = () => series.map((_, i) => i).filter(i => !hidden[i]);
 	const color = i => box.colors[`s${i % COLORS}`];
 
+	/* What a series is called beside the others; made when it is wanted. */
+	function name(i) {
+		const n = names[i] ??= nameOf(series[i].labels ?? {}, common);
+		return n === "{}" ? series[i].name ?? n : n;
+	}
+
 	function take() {
 		series = options.series;
-		const common = shared(series);
-		names = series.map(s => nameOf(s.labels ?? {}, common));
-		names = names.map((n, i) => (n === "{}" ? series[i].name ?? n : n));
+		names = [];
+		common = shared(series);
 		hidden = hidden.length === series.length ? hidden : new Uint8Array(series.length);
 		step = options.step || guessStep(series);
 		gap = step ? step * 2.001 : Infinity;
@@ -335,7 +340,7 @@ export function plot(given) {
 			rows.map(r => h("div", {class: r.i === chosen ? "k-chart-row k-chart-near"
 				: "k-chart-row"},
 				h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}),
-					h("span", {}, names[r.i]), h("b", {}, figure(r.v)))),
+					h("span", {}, name(r.i)), h("b", {}, figure(r.v)))),
 			read.length > rows.length && h("div", {class: "k-chart-more"},
 				`${from ? `${from} above, ` : ""}${read.length - from - rows.length} below`),
 			sum !== null && h("div", {class: "k-chart-row"}, h("i", {}), h("span", {}, "Sum"),
@@ -369,7 +374,7 @@ export function plot(given) {
 			if (of.length === 1) last = f.last;
 		}
 		if (!lo) return `${head}; no data. `;
-		const who = r => `${figure(r.v)}${of.length > 1 ? ` (${names[r.i]})` : ""}`;
+		const who = r => `${figure(r.v)}${of.length > 1 ? ` (${name(r.i)})` : ""}`;
 		return `${head}; lowest ${who(lo)}, highest ${who(hi)}${last === null ? "" : `, last ${figure(last)}`}. Arrow keys move the crosshair, plus and minus zoom, Enter reads it out.`;
 	}
 
@@ -387,17 +392,17 @@ export function plot(given) {
 		read() {
 			const c = read.find(r => r.i === chosen);
 			return read.length
-				? `${c ? `${names[c.i]} ${figure(c.v)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${figure(read[0].v)} (${names[read[0].i]}), lowest ${figure(read.at(-1).v)} (${names[read.at(-1).i]})` : ""}` : "no value";
+				? `${c ? `${name(c.i)} ${figure(c.v)}` : ""}${read.length > 1 ? `; ${read.length} series, highest ${figure(read[0].v)} (${name(read[0].i)}), lowest ${figure(read.at(-1).v)} (${name(read.at(-1).i)})` : ""}` : "no value";
 		},
 		table(root) {
 			const {of, times} = inSight();
 			numberTable(root, {times, zone: options.zone,
-				columns: of.map(s => ({name: names[series.indexOf(s)], at: t => {
+				columns: of.map(s => ({name: name(series.indexOf(s)), at: t => {
 				const j = nearest(s.times, t, 0);
 				return j < 0 ? "" : String(s.values[j]);
 			}}))});
 		},
-		legend: () => shown().map(i => ({name: names[i], color: color(i)})),
+		legend: () => shown().map(i => ({name: name(i), color: color(i)})),
 	});
 
 	const api = {
@@ -411,7 +416,7 @@ export function plot(given) {
 		},
 		destroy: box.destroy,
 		get series() { return series; },
-		get names() { return names; },
+		name,
 		get hidden() { return hidden; },
 		get unit() { return options.unit; },
 		get vertices() { return totals; },

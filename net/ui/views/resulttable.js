@@ -4,15 +4,16 @@
  *   t.show(data, expr)     data of the answer: {resultType, result}
  *   t.redraw()             the zone or the width has changed
  *
- * Rows come to the page in pages of PAGE as the reader scrolls, so ten thousand cost no more than they show; filter,
- * order and copies are of all of them. Labels that all rows have alike stand above the table, once. */
+ * Rows come in portions as the reader scrolls, and no more than a page of PORTIONS of them stands there at once, so a
+ * hundred thousand cost no more than they show; filter, order and copies are of all of them. Labels that all rows have alike stand above the table, once. */
 import {h, put, svg, say} from "../lib/dom.js";
 import {count as grouped, short} from "../lib/figure.js";
 import {printTime} from "../lib/when.js";
 import {copyText, menuButton} from "./bits.js";
 import {asCsv, asJson, asText, columnsOf, filtered, histogramOf, labelOf, natural, rowsOf, sorted} from "./rows.js";
 
-const PAGE = 200;
+const PORTION = 200, PORTION_MATRIX = 40;
+const PORTIONS = 5;
 const COLUMNS_MAX = 7, COLUMNS_NARROW = 2;
 const FILTER_FROM = 8;       /* rows from which a filter is worth its place */
 const SAMPLES_MAX = 10;      /* of a series in a matrix, before one asks for more */
@@ -20,9 +21,10 @@ const SAMPLES_MORE = 1000;
 
 export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	const el = h("div", {class: "k-result"});
-	let data = null, all = [], rows = [], by = null, way = 0, words = "", shown = 0;
-	let body = null, count = null, more = null, watcher = null, heads = [];
+	let data = null, all = [], rows = [], by = null, way = 0, words = "", first = 0, shown = 0;
+	let body = null, count = null, more = null, less = null, watcher = null, heads = [];
 	const matrix = () => data.resultType === "matrix";
+	const portion = () => (matrix() ? PORTION_MATRIX : PORTION), page = () => portion() * PORTIONS;
 	/* These are one for all answers: a newer one may come while they are used. */
 	const tools = h("div", {class: "k-resultbar"});
 	const filter = h("input", {type: "search", placeholder: "Filter, -without", "aria-label": "Filter series", spellcheck: "false", oninput: () => {
@@ -50,28 +52,34 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 		if (by !== null && by !== "" && !(wide && columns.includes(by))) [by, way] = [null, 0];
 		body = h("tbody");
 		count = h("span", {class: "k-count"});
-		more = h("button", {class: "k-button", onclick: () => grow(Math.max(PAGE, shown >> 1))});
+		const turn = by => {
+			fill(first + by);
+			more.parentNode.scrollTop = 0;
+			more.parentNode.focus();
+		};
+		more = h("button", {class: "k-button", onclick: () => (shown < page() ? grow(portion()) : turn(page()))});
+		less = h("button", {class: "k-button", onclick: () => turn(-page())});
 		heads = [];
 		const cells = wide ? r => columns.map(n => labelCell(n, r.labels)) : r => [h("td", {class: "k-series"}, scalar ? data.resultType : chips(r.labels, all.length > 1 ? common : []))];
 		/* The same table again, with newer values: it stays where the reader has scrolled to. */
-		const before = el.querySelector(".k-scroll"), [top, rowsBefore] = [before?.scrollTop, shown];
+		const before = el.querySelector(".k-scroll"), [top, rowsBefore, at] = [before?.scrollTop, shown, first];
 		/* No two headings are alike, whatever labels are called. */
 		const own = n => (wide && columns.includes(n) ? `__${n}__` : n);
 		const titles = wide ? columns.map(n => head(n, n === "__name__" ? own("metric") : n)) : [h("th", null, scalar ? "type" : "series")];
 		put(tools, all.length >= FILTER_FROM ? filter : null, count, h("span", {class: "k-push"}), time(), copies);
 		put(el, tools,
 			all.length > 1 && common.length ? h("p", {class: "k-common"}, h("span", {class: "k-dim"}, "in all rows "), chipList(common)) : null,
-			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"},
+			h("div", {class: "k-scroll", tabindex: "0", role: "group", "aria-label": "Result"}, less,
 				h("table", {class: "k-table"}, h("thead", null, h("tr", null, titles, head("", own(matrix() ? "samples" : "value"), "k-num"))), body), more));
 		build = r => h("tr", null, cells(r), valueCell(r));
 		/* Looked at anew each time: who jumps to the end stays within sight of the button, which is no news. */
 		watcher = new IntersectionObserver(seen => {
-			if (!seen.at(-1).isIntersecting || shown >= rows.length) return;
-			grow(Math.max(PAGE, shown >> 1));   /* each time the page lays out all of them */
+			if (!seen.at(-1).isIntersecting || first + shown >= rows.length || shown >= page()) return;
+			grow(portion());
 			watcher.unobserve(more);
 			watcher.observe(more);
 		}, {root: more.parentNode, rootMargin: "200px"});
-		fill();
+		fill(at);
 		if (top) {
 			grow(Math.max(0, rowsBefore - shown));
 			more.parentNode.scrollTop = top;
@@ -80,22 +88,25 @@ export function resultTable({zone = () => "local", narrow = () => false} = {}) {
 	}
 	let build = null;
 
-	function fill() {
+	function fill(at = 0) {
 		rows = sorted(filtered(all, words), by ?? "", way);
+		first = at < rows.length ? at : 0;
 		shown = 0;
 		body.replaceChildren();
 		for (const {th, name} of heads) th.setAttribute("aria-sort", name !== by || !way ? "none" : way > 0 ? "ascending" : "descending");
-		grow(PAGE);
+		grow(portion());
 	}
 
 	function grow(by) {
-		const next = rows.slice(shown, shown + by);
+		const next = rows.slice(first + shown, first + shown + by);
 		body.append(...next.map(build));
 		shown += next.length;
 		const n = grouped(rows.length), of = rows.length < all.length ? ` of ${grouped(all.length)}` : "";
 		count.textContent = data.resultType === "scalar" || data.resultType === "string" ? "" : `${n}${of} series`;
-		more.hidden = shown >= rows.length;
-		more.textContent = `${grouped(rows.length - shown)} more`;
+		less.hidden = !first;
+		less.textContent = `${grouped(first)} before`;
+		more.hidden = first + shown >= rows.length;
+		more.textContent = `${grouped(rows.length - first - shown)} more`;
 	}
 
 	/* Up, down, and back to the order it came in. Values begin with the greatest. */

@@ -2,12 +2,13 @@
  *
  * A row is {labels, name, values: [[seconds, text], ...], histograms: [[seconds, histogram], ...],
  * number}; a vector's has one value or one histogram, a scalar's and a string's no labels. number
- * is what it is sorted by. */
+ * is what it is sorted by. name is made when it is wanted: an answer may have 100,000 rows. */
 import {nameOf} from "../chart/matrix.js";
 
 /* "" where there is none; whatever objects have by nature ("constructor") is no label. */
 export const labelOf = (labels, name) => (Object.hasOwn(labels, name) ? labels[name] : "");
 
+const NATURAL_MOST = 20000;
 const order = new Intl.Collator("en", {numeric: true});
 
 /* As the API and labels write it: le="+inf" is seen, too. */
@@ -17,7 +18,8 @@ function number(text) {
 
 function row(labels, values, histograms) {
 	const last = values.at(-1), lastOf = histograms.at(-1);
-	return {labels, name: nameOf(labels), values, histograms, number: last ? number(last[1]) : lastOf ? number(lastOf[1].count) : NaN};
+	let name = null;
+	return {labels, get name() { return name ??= nameOf(labels); }, values, histograms, number: last ? number(last[1]) : lastOf ? number(lastOf[1].count) : NaN};
 }
 
 export function rowsOf({resultType, result}) {
@@ -62,7 +64,16 @@ export function filtered(rows, text) {
 export function sorted(rows, by, way) {
 	if (!way) return rows;
 	const value = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.isNaN(a) - Number.isNaN(b) : a === b ? 0 : (a < b ? -1 : 1) * way);
-	return [...rows].sort((a, b) => (by === "" ? value(a.number, b.number) : way * byLabel(labelOf(a.labels, by), labelOf(b.labels, by))));
+	const rank = by === "" ? null : ranks(rows, by);
+	return [...rows].sort((a, b) => (rank ? way * (rank(a) - rank(b)) : value(a.number, b.number)));
+}
+
+/* What a label's value is sorted by, as a number of a row: values that differ are compared once. */
+function ranks(rows, name) {
+	const all = [...new Set(rows.map(r => labelOf(r.labels, name)))].sort(byLabel), at = new Map();
+	let n = 0;
+	all.forEach((v, i) => at.set(v, i && byLabel(all[i - 1], v) ? ++n : n));
+	return r => at.get(labelOf(r.labels, name));
 }
 
 /* Numbers as numbers, all else as people order words with numbers in them. */
@@ -73,14 +84,15 @@ function byLabel(a, b) {
 
 /*
  * By the labels that differ, one after the other: the server's order means something only where the
- * expression made it.
+ * expression made it. What is too much to read is not worth the time: it stays as it came.
  */
 export function natural(rows, expr) {
-	if (/\b(sort\w*|topk|bottomk)\b/.test(expr)) return rows;
-	const {columns} = columnsOf(rows);
+	if (rows.length > NATURAL_MOST || /\b(sort\w*|topk|bottomk)\b/.test(expr)) return rows;
+	const {columns} = columnsOf(rows), by = [];
 	return [...rows].sort((a, b) => {
-		for (const c of columns) {
-			const d = byLabel(labelOf(a.labels, c), labelOf(b.labels, c));
+		for (let i = 0; i < columns.length; i++) {
+			by[i] ??= ranks(rows, columns[i]);
+			const d = by[i](a) - by[i](b);
 			if (d) return d;
 		}
 		return 0;
