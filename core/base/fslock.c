@@ -78,7 +78,9 @@ static enum err try_it(
 	return e;
 }
 
-/* Who looks for what was left takes none for it that has no id yet: its owner is about to lock it. */
+/*
+ * Who looks for what was left takes none for it that has no id yet: its owner is about to lock it.
+ */
 static bool is_left(struct fsio_file *f)
 {
 	uint64_t size = 0;

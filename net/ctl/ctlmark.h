@@ -9,8 +9,8 @@
  *
  * Keys are words of letters, digits, "-", "_", ".", "/"; values any text (\n, \r and \\ of
  * it stand so).
- * Who has a mark open has the lock beside it (NAME.lock, core/base/fslock.h): the same work twice at
- * once would send everything twice, and each would forget what the other has marked.
+ * Who has a mark open has the lock beside it (NAME.lock, core/base/fslock.h): the same work twice
+ * at once would send everything twice, and each would forget what the other has marked.
  * Thread: one. Memory: texts are copied.
  */
 #ifndef NET_CTL_CTLMARK_H
