@@ -234,8 +234,10 @@ static void recover_setup(struct store *st)
 		.shares = st->shares,
 		.shards_count = st->manifest.shards,
 		.shards = st->shards,
+		.dir = st->dir,
 		.log_dir = st->log_dir,
 		.shards_dir = st->shards_dir,
+		.book = &st->book,
 		.clock = st->clock,
 		.space = &st->space,
 		.team = st->team,
@@ -252,6 +254,7 @@ static void parts_make(struct store *st)
 {
 	places_make(st);
 	shares_make(st);
+	asidebook_init(&st->book, st->manifest.shards);
 	st->source = storesrc_create(st->shards, st->manifest.shards, st->share_env.changes);
 	st->gossip = gossip_create(st->shares, st->loops);
 	st->quota = quota_create(st->shares, st->loops, st->opts.retention_bytes);
@@ -367,6 +370,8 @@ static void removals_wait(struct store *st)
 static void store_release(struct store *st)
 {
 	removals_wait(st);
+	if (st->shares)
+		asidebook_release(&st->book);
 	for (unsigned i = 0; st->shares && i < st->loops; i++)
 		team_run_on(st->team, i, release_on_loop, st->shares[i]);
 	catalogs_close(&st->catalogs);
@@ -441,6 +446,8 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 		parts_make(st);
 		e = keeper_load(st->keeper, eb);
 	}
+	if (!e)
+		e = asidebook_load(&st->book, st->dir, eb);
 	if (!e)
 		e = tenantbook_load(st->tenantbook, eb);
 	if (!e)

@@ -7,6 +7,7 @@
 
 #include "core/base/census.h"
 #include "storage/append/intake.h"
+#include "storage/asidebook.h"
 #include "storage/back/back.h"
 #include "storage/back/catalogs.h"
 #include "storage/back/snapshot.h"
@@ -42,7 +43,8 @@ struct store {
 	struct snapshots_env snapshots_env;
 	struct recover_env recover_env;
 	struct keeper_env keeper_env;
-	struct stamps *metas; /* of the keeper's families */
+	struct asidebook book; /* of what lies aside of the log */
+	struct stamps *metas;  /* of the keeper's families */
 	struct tenantbook_env tenantbook_env;
 	/* loop 0's */
 	struct keeper *keeper;

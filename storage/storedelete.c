@@ -1,8 +1,10 @@
 #include "storage/storedelete.h"
 
 #include <roaring/roaring.h>
+#include <string.h>
 
 #include "core/base/arena.h"
+#include "storage/asidebook.h"
 #include "storage/back/back.h"
 #include "storage/cardgone.h"
 #include "storage/marks.h"
@@ -381,14 +383,8 @@ static void names_begin(struct mbox_msg *msg)
 	marks_forget_begin(d->req->_store->marks, &d->forget);
 }
 
-void store_delete(struct store *st, struct store_delete_req *r)
+static void shards_begin(struct store_delete_req *r)
 {
-	r->_from = loop_here();
-	r->_store = st;
-	r->_names = NULL;
-	r->err = ERR_OK;
-	r->series = 0;
-	errbuf_init(&r->eb);
 	if (r->t_min_ms != INT64_MIN || r->t_max_ms != INT64_MAX) {
 		parts_begin(r);
 		return;
@@ -398,7 +394,85 @@ void store_delete(struct store *st, struct store_delete_req *r)
 	d->forget = (struct marks_forget){ .tenant = r->tenant, .ready = names_ready };
 	d->msg.fn = names_begin;
 	r->_names = d;
-	loop_send(st->shares[0]->loop, &d->msg);
+	loop_send(r->_store->shares[0]->loop, &d->msg);
+}
+
+/* ---- while a part of the log lies aside ---- */
+
+struct noting { /* in the book, before any shard begins */
+	struct work_task task;
+	struct store *store;
+	struct store_delete_req *req;
+	struct shard *shard; /* of this loop: store_close waits for it; NULL: it has none */
+};
+
+static void note_run(struct work_task *t)
+{
+	const struct noting *n = CONTAINER_OF(t, struct noting, task);
+	struct store_delete_req *r = n->req;
+	struct arena a;
+	arena_init(&a, 1024);
+	struct asidebook_selector *s = arena_array(&a, r->selectors_count + 1, sizeof(*s));
+	for (size_t i = 0; i < r->selectors_count; i++) {
+		const struct store_selector *from = &r->selectors[i];
+		s[i].count = from->count;
+		s[i].matchers = arena_array(&a, from->count + 1, sizeof(struct matcher));
+		if (from->count)
+			memcpy(s[i].matchers, from->matchers, from->count * sizeof(struct matcher));
+	}
+	r->err = asidebook_delete(&n->store->book, n->store->dir,
+	    &(struct asidebook_cut){ .tenant = r->tenant,
+	        .t_min_ms = r->t_min_ms,
+	        .t_max_ms = r->t_max_ms,
+	        .selectors = s,
+	        .selectors_count = r->selectors_count },
+	    &r->eb);
+	arena_release(&a);
+}
+
+static struct shard *shard_here(struct store *st)
+{
+	for (unsigned i = 0; i < st->manifest.shards; i++)
+		if (st->shards[i]->loop == loop_here())
+			return st->shards[i];
+	return NULL;
+}
+
+static void noted(struct work_task *t)
+{
+	struct noting *n = CONTAINER_OF(t, struct noting, task);
+	struct store_delete_req *r = n->req;
+	if (n->shard)
+		n->shard->cursors--;
+	mem_free(n);
+	if (r->err)
+		r->done(r);
+	else
+		shards_begin(r);
+}
+
+void store_delete(struct store *st, struct store_delete_req *r)
+{
+	r->_from = loop_here();
+	r->_store = st;
+	r->_names = NULL;
+	r->err = ERR_OK;
+	r->series = 0;
+	errbuf_init(&r->eb);
+	if (LIKELY(!asidebook_waits(&st->book))) {
+		shards_begin(r);
+		return;
+	}
+	struct noting *n = mem_zalloc(sizeof(*n));
+	*n = (struct noting){
+		.task = { .run = note_run, .done = noted, .lane = ASIDEBOOK_LANE, .prio = WORK_READ },
+		.store = st,
+		.req = r,
+		.shard = shard_here(st)
+	};
+	if (n->shard)
+		n->shard->cursors++;
+	work_submit(st->opts.pool, &n->task);
 }
 
 /* ---- files without what was deleted ---- */

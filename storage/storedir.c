@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "storage/asidebook.h"
 #include "storage/wal/walseg.h"
 
 static const char *const manifests[] = { "MANIFEST.a", "MANIFEST.b" };
@@ -15,6 +16,7 @@ static const struct {
 	{ "TENANTS.b", STOREDIR_TENANTS },
 	{ "METADATA", STOREDIR_METADATA },
 	{ "CARDINALITY", STOREDIR_MARKS },
+	{ ASIDEBOOK_NAME, STOREDIR_BOOK },
 };
 
 struct walk {

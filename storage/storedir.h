@@ -20,6 +20,7 @@ enum storedir_kind {
 	STOREDIR_TENANTS,
 	STOREDIR_METADATA,
 	STOREDIR_MARKS,
+	STOREDIR_BOOK, /* of what lies aside (storage/asidebook.h) */
 	STOREDIR_SEGMENT,
 	STOREDIR_ASIDE, /* a segment that waits for a later start */
 	STOREDIR_LIST,  /* FILES */

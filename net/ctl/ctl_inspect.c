@@ -326,6 +326,7 @@ static enum err one_item(void *arg, const struct storedir_item *item)
 	case STOREDIR_TENANTS:
 	case STOREDIR_METADATA:
 	case STOREDIR_MARKS:
+	case STOREDIR_BOOK:
 		in->other_bytes += item->stat.size;
 		break;
 	}

@@ -23,6 +23,7 @@
 #include "net/ctl/backrepo.h"
 #include "net/ctl/ctlcmds.h"
 #include "net/ctl/ctlprog.h"
+#include "storage/asidebook.h"
 #include "storage/back/catalogs.h"
 #include "storage/cardhist.h"
 #include "storage/cfile/tombs.h"
@@ -73,6 +74,15 @@ static bool history_whole(const uint8_t *p, size_t len)
 	return !e || e == ERR_UNSUPPORTED;
 }
 
+static bool book_whole(const struct verify *v, const uint8_t *p, size_t len)
+{
+	struct asidebook b;
+	asidebook_init(&b, v->dir.manifest.shards);
+	enum err e = asidebook_decode(&b, p, len);
+	asidebook_release(&b);
+	return !e;
+}
+
 static bool manifest_whole(const uint8_t *p, size_t len)
 {
 	struct manifest m;
@@ -102,6 +112,7 @@ static void small_file(struct verify *v, const struct storedir_item *item)
 		good = manifest                       ? manifest_whole(data, len)
 		    : tenants                         ? tenants_whole(data, len)
 		    : item->kind == STOREDIR_METADATA ? crc_behind(data, len, "KYMOMETA")
+		    : item->kind == STOREDIR_BOOK     ? book_whole(v, data, len)
 		                                      : history_whole(data, len);
 		mem_free(data);
 	}
@@ -114,6 +125,8 @@ static void small_file(struct verify *v, const struct storedir_item *item)
 	        : tenants ? "a start takes each name from the copy that has it"
 	        : item->kind == STOREDIR_METADATA
 	        ? "a start sets it aside; senders repeat their metadata within minutes"
+	        : item->kind == STOREDIR_BOOK
+	        ? "what lies aside of the log is not taken in, and nothing can be deleted, until it can be read or log/waiting-* is gone"
 	        : "a start forgets it: it has the largest metrics of the last day");
 }
 
@@ -224,7 +237,7 @@ static enum err one_item(void *arg, const struct storedir_item *item)
 		samples_file(v, item);
 	else if (item->kind == STOREDIR_FILE)
 		deletions_file(v, item);
-	else if (item->kind <= STOREDIR_MARKS)
+	else if (item->kind <= STOREDIR_BOOK)
 		small_file(v, item);
 	v->done += (double)item->stat.size;
 	ctlprog_tell(&v->prog, v->done);

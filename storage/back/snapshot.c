@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/metric.h"
 #include "core/rt/latch.h"
+#include "storage/asidebook.h"
 #include "storage/back/back.h"
 #include "storage/shard.h"
 #include "storage/wal/walog.h"
@@ -22,7 +23,7 @@
 #define SHARD_FORMAT "%02u"
 
 /* Replaced whole, so linked; appended to or written twice, so copied. */
-static const char *const linked[] = { "METADATA", "CARDINALITY" };
+static const char *const linked[] = { "METADATA", "CARDINALITY", ASIDEBOOK_NAME };
 static const char *const copied[] = { "TENANTS.a", "TENANTS.b", "MANIFEST.a", "MANIFEST.b" };
 
 enum step {

@@ -10,7 +10,7 @@
  * Requests are taken one after the other, SNAPSHOT_ASKED_MAX may wait.
  *
  * What is in one: MANIFEST.a, MANIFEST.b, TENANTS.a, TENANTS.b (copied); METADATA, CARDINALITY,
- * log/ (without spares; a segment that the log goes on in is copied), shards/NN/FILES
+ * ASIDE, log/ (without spares; a segment that the log goes on in is copied), shards/NN/FILES
  * and what it names (linked). With skip_head log/ is empty:
  * what is in memory alone is left out.
  *

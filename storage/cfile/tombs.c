@@ -268,11 +268,18 @@ bool tombs_hides(const struct tombs *t, uint32_t id, uint64_t rank, int64_t t_ms
 
 bool tombs_drops(const struct tombs *t, uint32_t id, uint64_t number, int64_t t_ms)
 {
+	return tombs_drops_below(t, UINT64_MAX, id, number, t_ms);
+}
+
+bool tombs_drops_below(
+    const struct tombs *t, uint64_t rank, uint32_t id, uint64_t number, int64_t t_ms)
+{
 	const struct tomb_entry *e;
 	size_t n = of(t, id, &e);
 	for (size_t i = 0; i < n; i++) {
 		const struct tomb_cut *c = &t->cuts[e[i].cut];
-		if ((c->number >= number && in_cut(c, t_ms)) || tomb_cut_is_whole(c))
+		if (c->rank < rank &&
+		    ((c->number >= number && in_cut(c, t_ms)) || tomb_cut_is_whole(c)))
 			return true;
 	}
 	return false;

@@ -96,6 +96,9 @@ bool tombs_dead(const struct tombs *t, uint32_t id);
 bool tombs_hides(const struct tombs *t, uint32_t id, uint64_t rank, int64_t t_ms);
 /* ... or a row of the log? */
 bool tombs_drops(const struct tombs *t, uint32_t id, uint64_t number, int64_t t_ms);
+/* The same by cuts below a rank alone. */
+bool tombs_drops_below(
+    const struct tombs *t, uint64_t rank, uint32_t id, uint64_t number, int64_t t_ms);
 enum tombs_cover {
 	TOMBS_NONE, /* nothing of the range is hidden */
 	TOMBS_SOME, /* also all of it, by very many cuts */

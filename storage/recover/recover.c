@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
+#include "storage/asidebook.h"
 #include "storage/space.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,8 +287,9 @@ struct replayer {
 	struct list_link queue; /* full pieces, oldest first */
 	size_t flight_bytes;
 	struct worker *workers;
-	struct piece **next; /* [loops] the piece a loop gets next; NULL = none yet */
-	enum err err;        /* of a worker that is home: nothing more is taken */
+	struct piece **next;          /* [loops] the piece a loop gets next; NULL = none yet */
+	enum err err;                 /* of a worker that is home: nothing more is taken */
+	uint64_t *complete_to, *rank; /* [shards] as the start found them, for the book */
 };
 
 static void numbers_only(struct shard *sh, const struct walrec_group *g, struct walrec_reader *r)
@@ -802,6 +804,88 @@ void recover_tell(const struct recover_env *env)
 		}
 }
 
+/* ---- what lies aside ---- */
+
+static void numbers_free(struct replayer *rp)
+{
+	mem_free(rp->complete_to);
+	mem_free(rp->rank);
+}
+
+static void numbers_note(struct replayer *rp)
+{
+	const struct recover_env *env = rp->env;
+	rp->complete_to = mem_array(NULL, env->shards_count, sizeof(uint64_t));
+	rp->rank = mem_array(NULL, env->shards_count, sizeof(uint64_t));
+	for (unsigned i = 0; i < env->shards_count; i++) {
+		rp->complete_to[i] = env->shards[i]->list.complete_to;
+		rp->rank[i] = env->shards[i]->list.next_rank;
+	}
+}
+
+/* The memory goes on without it: tried again when the start is over (restore.c). */
+static void book_save(const struct recover_env *env)
+{
+	enum err e = asidebook_save(env->book, env->dir);
+	if (e)
+		LOG_ERROR("aside_not_noted", "file=%s/" ASIDEBOOK_NAME " err=\"%s\"",
+		    fsio_dir_path(env->dir), err_why(e));
+}
+
+/*
+ * Before a round may put rows behind it into files: complete_to would speak of its rows, too, when
+ * this start is killed and the next one looks.
+ */
+static void on_aside(void *arg, uint32_t slot)
+{
+	const struct replayer *rp = arg;
+	asidebook_note(rp->env->book, slot, rp->complete_to, rp->rank);
+	book_save(rp->env);
+}
+
+struct asides {
+	uint32_t *slots;
+	size_t count;
+};
+
+static void asides_add(struct asides *a, uint32_t slot)
+{
+	a->slots = mem_array(a->slots, a->count + 1, sizeof(*a->slots));
+	a->slots[a->count++] = slot;
+}
+
+static enum err aside_name(void *arg, const char *name)
+{
+	uint32_t slot;
+	enum walseg_aside why;
+	if (walseg_aside_parse(name, &slot, &why) && why != WALSEG_DAMAGED)
+		asides_add(arg, slot);
+	return ERR_OK;
+}
+
+/* The log is read: what lies aside, and what will, because it is not to be blanked. */
+static void book_settle(const struct replayer *rp, const struct replay_result *log)
+{
+	const struct recover_env *env = rp->env;
+	struct asides a = { 0 };
+	if (fsio_dir_each(env->log_dir, aside_name, &a)) { /* then none of it goes from the book */
+		mem_free(a.slots);
+		return;
+	}
+	for (size_t i = 0; i < log->asides_count; i++)
+		if (log->asides[i].why == WALSEG_UNREAD)
+			asides_add(&a, log->asides[i].slot);
+	for (size_t i = 0; i < log->segments_count; i++) {
+		if (!log->segments[i].keep)
+			continue;
+		asides_add(&a, log->segments[i].slot);
+		asidebook_note(env->book, log->segments[i].slot, rp->complete_to, rp->rank);
+	}
+	asidebook_keep(env->book, a.slots, a.count);
+	book_save(env);
+	mem_free(a.slots);
+}
+
 enum err recover_log(const struct recover_env *env, struct replay_result *log, struct errbuf *eb)
 {
 	struct replayer rp = { .env = env };
@@ -821,8 +905,9 @@ enum err recover_log(const struct recover_env *env, struct replay_result *log, s
 		walrec_reader_init(&rp.workers[i].reader);
 	}
 	piece_new(&rp);
+	numbers_note(&rp);
 	static const struct replay_ops ops = {
-		.frame = on_frame, .void_frame = on_void, .stop = replay_stop
+		.frame = on_frame, .void_frame = on_void, .aside = on_aside, .stop = replay_stop
 	};
 	e = replay_run(env->log_dir, &ops, &rp, log, eb);
 	piece_close(&rp);
@@ -849,8 +934,10 @@ enum err recover_log(const struct recover_env *env, struct replay_result *log, s
 	mem_free(rp.workers);
 	mem_free(rp.next);
 	mbox_free(rp.home);
-	if (e)
+	if (e) {
+		numbers_free(&rp);
 		return e;
+	}
 	uint64_t dropped = 0, found = 0;
 	struct undefined *u = mem_zalloc(env->loops * sizeof *u);
 	for (unsigned i = 0; i < env->loops; i++)
@@ -863,6 +950,7 @@ enum err recover_log(const struct recover_env *env, struct replay_result *log, s
 	mem_free(u);
 	if (stopping_told(&env->stop)) { /* what looks undefined may not be so */
 		replay_result_release(log);
+		numbers_free(&rp);
 		return errbuf_set(eb, ERR_STOPPING, "told to stop while definitions were read");
 	}
 	for (size_t i = 0; i < env->shards_count; i++)
@@ -877,6 +965,8 @@ enum err recover_log(const struct recover_env *env, struct replay_result *log, s
 		LOG_WARN("rows_undefined", "rows=%llu", (unsigned long long)dropped);
 		metric_add(M_ROWS_UNDEFINED, dropped);
 	}
+	book_settle(&rp, log);
+	numbers_free(&rp);
 	LOG_INFO("log_replayed",
 	    "frames=%llu bytes=%llu groups=%llu defined_by_files=%llu took_ms=%llu",
 	    (unsigned long long)log->frames, (unsigned long long)log->bytes,

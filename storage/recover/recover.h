@@ -27,6 +27,7 @@
 #define RECOVER_PIECE_BYTES  (4u << 20)
 #define RECOVER_FLIGHT_BYTES (64u << 20)
 
+struct asidebook;
 struct space;
 /* What it needs, set up by the store. */
 struct recover_env {
@@ -34,7 +35,8 @@ struct recover_env {
 	struct share **shares; /* [loops] */
 	unsigned shards_count; /* a group of that number is one of metadata */
 	struct shard **shards;
-	struct fsio_dir *log_dir, *shards_dir;
+	struct fsio_dir *dir, *log_dir, *shards_dir;
+	struct asidebook *book; /* of what lies aside of the log; in dir */
 	struct clockwatch *clock;
 	struct space *space;
 	struct team *team;

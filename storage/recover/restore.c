@@ -7,6 +7,7 @@
 #include "core/model/exemplar.h"
 #include "core/rt/team.h"
 #include "core/seam/sink.h"
+#include "storage/asidebook.h"
 #include "storage/filedefs.h"
 #include "storage/recover/recover.h"
 #include "storage/wal/walrec.h"
@@ -47,10 +48,15 @@ struct restore {
 	struct arena extras; /* of the batch's rows */
 	struct walrec_reader reader;
 	struct tombs **tombs; /* [shards] pinned: what was deleted does not come back */
-	uint64_t number;      /* of the group under way */
-	bool own;             /* rows of the group under way are the server's */
+	uint32_t slot;        /* of the file under way */
+	const struct asidebook_file *noted; /* what the book has of it; NULL: nothing */
+	uint64_t number;                    /* of the group under way */
+	bool own;                           /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
+	uint32_t *removed; /* slots of files that do not */
+	size_t removed_count;
 	size_t left; /* files that stay */
+	bool kept;   /* segments of the log speak of what these files define */
 	enum err err;
 };
 
@@ -126,6 +132,8 @@ static void file_remove(struct restore *r, const struct segment *seg)
 	walseg_aside_name(seg->slot, seg->why, name);
 	enum err e = fsio_remove(r->env->log_dir, name);
 	r->left += e != ERR_OK;
+	if (!e)
+		r->removed[r->removed_count++] = seg->slot;
 	if (e) /* taken in once more by the next start, which changes nothing */
 		LOG_WARN("log_restore", "file=%s err=\"%s\"", name, err_why(e));
 }
@@ -168,6 +176,18 @@ static void segs_look(struct restore *r)
 		seg->whole = walseg_readable(&reader);
 		walseg_reader_release(&reader);
 		fsio_close(f);
+	}
+}
+
+/* Of the book's files those that are segments still. */
+static void kept_look(struct restore *r)
+{
+	const struct asidebook *b = r->env->book;
+	for (size_t i = 0; i < b->files_count && !r->kept; i++) {
+		bool here = false;
+		for (size_t k = 0; k < r->segs_count; k++)
+			here |= r->segs[k].slot == b->files[i].slot;
+		r->kept = !here;
 	}
 }
 
@@ -389,6 +409,14 @@ static void extra_take(struct restore *r, struct batch_row *row, const struct wa
 }
 
 /* They stand behind the rows of the batch; their bytes go with its extras. */
+static bool is_deleted(
+    const struct restore *r, uint32_t shard, uint32_t id, const struct def *d, int64_t t_ms)
+{
+	uint64_t rank = r->noted ? r->noted->rank[shard] : UINT64_MAX;
+	return tombs_drops_below(r->tombs[shard], rank, id, r->number, t_ms) ||
+	    asidebook_drops(r->env->book, r->slot, d->tenant, d->labels, t_ms);
+}
+
 static void exemplars_take_in(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct wire_reader list = wire_reader(rec->bytes, rec->bytes_len);
@@ -403,13 +431,16 @@ static void exemplars_take_in(struct restore *r, uint32_t shard, const struct wa
 	r->batch.tenant = d.tenant;
 	r->batch.own = r->own;
 	while (exemplar_get(&list, &e))
-		*batch_add_exemplar(&r->batch) = (struct batch_exemplar){ .labels = d.labels.bytes,
-			.labels_len = d.labels.len,
-			.own = e.labels.len ? arena_dup(&r->extras, e.labels.bytes, e.labels.len)
-			                    : NULL,
-			.own_len = e.labels.len,
-			.t_ms = e.t_ms,
-			.v = e.v };
+		if (!is_deleted(r, shard, rec->id, &d, e.t_ms))
+			*batch_add_exemplar(&r->batch) =
+			    (struct batch_exemplar){ .labels = d.labels.bytes,
+				    .labels_len = d.labels.len,
+				    .own = e.labels.len
+				        ? arena_dup(&r->extras, e.labels.bytes, e.labels.len)
+				        : NULL,
+				    .own_len = e.labels.len,
+				    .t_ms = e.t_ms,
+				    .v = e.v };
 }
 
 static void rows_take(struct restore *r, uint32_t shard, const struct walrec_record *rec)
@@ -418,6 +449,9 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 	const struct walrec_extra *x = rec->extras, *x_end = x ? x + rec->extras_count : NULL;
 	if (shard >= r->env->shards_count)
 		return;
+	/* in files since long: what has become of it there holds */
+	if (r->noted && r->number <= r->noted->complete_to[shard])
+		return;
 	if (rec->tag == WALREC_EXEMPLARS)
 		exemplars_take_in(r, shard, rec);
 	if (rec->tag != WALREC_ROWS)
@@ -425,7 +459,7 @@ static void rows_take(struct restore *r, uint32_t shard, const struct walrec_rec
 	for (size_t i = 0; i < rec->count && !r->err; i++) {
 		if (!i || d.id != rec->ids[i])
 			d = def_find(r, shard, rec->ids[i]);
-		bool gone = tombs_drops(r->tombs[shard], rec->ids[i], r->number, rec->t_ms[i]);
+		bool gone = d.labels.len && is_deleted(r, shard, rec->ids[i], &d, rec->t_ms[i]);
 		if (!d.labels.len || gone) {
 			r->unknown += !gone;
 			x += x < x_end && x->row == i;
@@ -461,6 +495,10 @@ static bool is_taken(const struct restore *r, const struct segment *seg)
 {
 	if (!seg->order) /* not even its head */
 		return false;
+	if (r->env->book->lost) /* what was deleted meanwhile is not known */
+		return false;
+	if (seg->why == WALSEG_WAITING && r->kept)
+		return false;
 	for (size_t i = 0; seg->why == WALSEG_WAITING && i < r->segs_count; i++) {
 		if (!r->segs[i].whole)
 			return false;
@@ -472,6 +510,8 @@ static enum err frames_of_all(
     struct restore *r, void (*fn)(struct restore *r, const struct walseg_frame *frame))
 {
 	for (size_t i = 0; !r->err && i < r->segs_count; i++) {
+		r->slot = r->segs[i].slot;
+		r->noted = asidebook_find(r->env->book, r->slot);
 		enum err e = is_taken(r, &r->segs[i]) ? frames_each(r, &r->segs[i], fn) : ERR_OK;
 		if (e && (e != ERR_IO || r->segs[i].whole))
 			return e; /* not what was seen a moment ago */
@@ -494,7 +534,7 @@ static void take_in(struct restore *r)
 			continue;
 		}
 		const struct segment *seg = &r->segs[i];
-		if (seg->blank || (!e && !r->refused && seg->whole && is_taken(r, seg)))
+		if (seg->blank || (!e && !r->refused && !r->kept && seg->whole && is_taken(r, seg)))
 			file_remove(r, seg);
 		else
 			file_wait(r, seg);
@@ -525,7 +565,7 @@ static void tombs_on_loop(void *arg)
 			*at = tombs_pin(sh->tombs);
 		} else {
 			tombs_unpin(*at);
-			sh->log_waits = p->r->left > 0;
+			sh->log_waits = p->r->left > 0 || asidebook_waits(p->r->env->book);
 		}
 	}
 }
@@ -535,6 +575,18 @@ static void tombs_all(struct restore *r, bool pin)
 	for (unsigned i = 0; i < r->env->loops; i++)
 		team_run_on(r->env->team, i, tombs_on_loop,
 		    &(struct pinning){ .r = r, .loop = i, .pin = pin });
+}
+
+/* The book has what still lies aside, and what will (recover.c). */
+static void book_close(struct restore *r)
+{
+	struct asidebook *b = r->env->book;
+	for (size_t i = 0; i < r->removed_count; i++)
+		asidebook_forget(b, r->removed[i]);
+	enum err e = asidebook_save(b, r->env->dir);
+	if (e)
+		LOG_ERROR("aside_not_noted", "file=%s/" ASIDEBOOK_NAME " err=\"%s\"",
+		    fsio_dir_path(r->env->dir), err_why(e));
 }
 
 void restore_run(const struct recover_env *env)
@@ -554,8 +606,11 @@ void restore_run(const struct recover_env *env)
 			r.next_ids[i] = env->shards[i]->next_id;
 		r.tombs = mem_array(NULL, env->shards_count, sizeof(struct tombs *));
 		tombs_all(&r, true);
+		r.removed = mem_array(NULL, r.segs_count, sizeof(*r.removed));
 		segs_look(&r);
+		kept_look(&r);
 		take_in(&r);
+		book_close(&r);
 		tombs_all(&r, false);
 		mem_free(r.tombs);
 		walrec_reader_release(&r.reader);
@@ -564,6 +619,7 @@ void restore_run(const struct recover_env *env)
 		arena_release(&r.arena);
 	}
 	mem_free(r.next_ids);
+	mem_free(r.removed);
 	mem_free(r.defs);
 	mem_free(r.table);
 	mem_free(r.segs);

@@ -11,10 +11,10 @@
  *     taken in at once; if that is not all, it is "waiting-..." from then on.
  * (2) "waiting-...": ids may have been given again, so what its rows speak of must be told by its
  *     own definitions: all of these files are taken in, or none as long as one cannot be read
- *     wholly.
- * (3) What was deleted since does not come back: while such a file lies there no deletion is
- *     forgotten (shard.log_waits). It goes by id: a series that the store knew, when it was
- *     deleted, under another id than the file is not recognised.
+ *     wholly, or a segment of the log that speaks of what they define has not become one (it
+ *     does when it is free).
+ * (3) What was deleted does not come back, whatever ids it had: storage/asidebook.h. While such a
+ *     file lies there no cut is forgotten (shard.log_waits).
  * Definitions of the files count before those of the store. Rows whose labels are known nowhere are
  * counted. Metadata is not taken: senders repeat it.
  *

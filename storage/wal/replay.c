@@ -160,6 +160,8 @@ static void aside_add(struct run *r, uint32_t slot, enum err e)
 	out->asides[out->asides_count++] = (struct replay_aside){ .slot = slot,
 		.why = is_unread(e) ? WALSEG_UNREAD : WALSEG_DAMAGED };
 	out->unread_count += is_unread(e);
+	if (is_unread(e) && r->ops->aside)
+		r->ops->aside(r->arg, slot);
 	/* How many frames stood in it is not known. */
 	out->damaged_frames++;
 	out->damaged_places++;

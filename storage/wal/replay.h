@@ -48,6 +48,11 @@ struct replay_ops {
 	 * and numbers count, they are not given again. May be NULL.
 	 */
 	void (*void_frame)(void *arg, uint64_t seq, const uint8_t *payload, size_t len);
+	/*
+	 * Of a file that the disk cannot read: it will be set aside as "unread-...". Told before a
+	 * frame that stands behind it is given. May be NULL.
+	 */
+	void (*aside)(void *arg, uint32_t slot);
 	/* Asked often: shall the replay end with ERR_STOPPING? May be NULL. */
 	bool (*stop)(void *arg);
 };

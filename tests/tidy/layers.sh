@@ -27,7 +27,7 @@ storage_floors='
 1 chunk meta wal
 2 head cfile block
 3 compact
-4 ground filedefs newest stopping removal shard share space cardgone
+4 ground filedefs newest stopping removal shard share space cardgone asidebook
 5 append read back
 6 recover
 7 store store_priv store_tenants storedelete tenantbook keeper figures stats marks cardnow cardhist cardview manifest storedir
