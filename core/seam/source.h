@@ -123,7 +123,8 @@ static inline uint32_t source_first_tenant(const struct source_query *q)
 /*
  * What a read is likely to bring. Series are EXACT, or of those looked at some may have nothing in
  * the range (BOUNDS), or only some were looked at (SAMPLED); series_most is never too low. Samples
- * are estimates, with those that late rows write over.
+ * are estimates, with those that late rows write over; samples_most is never too low: of few series
+ * what the directories of their samples say, of many as much as one a millisecond each.
  */
 enum source_sure {
 	SOURCE_EXACT,
@@ -133,7 +134,7 @@ enum source_sure {
 struct source_forecast {
 	enum source_sure sure;
 	uint64_t series, series_most;
-	uint64_t memory_samples, file_samples;
+	uint64_t memory_samples, file_samples, samples_most;
 	uint64_t memory_bytes, file_bytes; /* in which they stand, encoded */
 	uint64_t column;                   /* samples of the longest series that was looked at */
 	uint64_t files;                    /* that overlap */

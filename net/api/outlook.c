@@ -82,6 +82,7 @@ void outlook_gather(struct source_forecast *to, const struct source_forecast *f)
 	to->series_most = outlook_plus(to->series_most, f->series_most);
 	to->memory_samples = outlook_plus(to->memory_samples, f->memory_samples);
 	to->file_samples = outlook_plus(to->file_samples, f->file_samples);
+	to->samples_most = outlook_plus(to->samples_most, f->samples_most);
 	to->memory_bytes = outlook_plus(to->memory_bytes, f->memory_bytes);
 	to->file_bytes = outlook_plus(to->file_bytes, f->file_bytes);
 	to->files = outlook_plus(to->files, f->files);

@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-#define TEXT_MOST 1000u /* bytes of a query */
+#define TEXT_MOST    1000u               /* bytes of a query */
+#define SAMPLES_TOLD (UINT64_C(1) << 53) /* a bound above says nothing */
 
 static void ms_put(struct buf *b, const char *name, uint64_t ns)
 {
@@ -349,6 +350,8 @@ static void forecast_put(struct buf *b, const struct source_forecast *f)
 	number_put(b, "series", f->series);
 	buf_printf(b, ",\"seriesKind\":\"%s\"", kinds_of_sure[f->sure]);
 	number_put(b, "samples", outlook_plus(f->memory_samples, f->file_samples));
+	if (f->samples_most < SAMPLES_TOLD)
+		number_put(b, "samplesAtMost", f->samples_most);
 	number_put(b, "samplesFromMemory", f->memory_samples);
 	number_put(b, "samplesFromFiles", f->file_samples);
 	number_put(b, "bytesFromMemory", f->memory_bytes);

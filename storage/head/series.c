@@ -584,6 +584,34 @@ uint64_t series_about(const struct series *s, int64_t t_min_ms, int64_t t_max_ms
 	return (uint64_t)(n + 0.5);
 }
 
+static uint64_t packs_most(const struct packs *p, int64_t t_min_ms, int64_t t_max_ms)
+{
+	uint32_t from = packs_seek(p, t_min_ms), to = packs_seek(p, t_max_ms);
+	if (!p->count || from == p->count || packs_at(p, from)->t_min_ms > t_max_ms)
+		return 0;
+	to = to == p->count ? to - 1 : to;
+	uint64_t n = (uint64_t)(to - from + 1) * PACK_SAMPLES_MAX;
+	return n < p->rows ? n : p->rows;
+}
+
+static uint64_t run_most(const struct series_run *r, int64_t t_min_ms, int64_t t_max_ms)
+{
+	const struct pack *p = tail_pack(&r->tail);
+	const struct late *late = late_of(r);
+	uint64_t n = (uint64_t)rows_within(r, t_min_ms, t_max_ms);
+	n += packs_most(packs_of(r), t_min_ms, t_max_ms);
+	n += p && p->t_min_ms <= t_max_ms && pack_t_max(p) >= t_min_ms ? p->count : 0;
+	return n + (late ? late->count : 0);
+}
+
+uint64_t series_most(const struct series *s, int64_t t_min_ms, int64_t t_max_ms)
+{
+	struct series_run live = series_live(s);
+	const struct series_run *frozen = series_frozen(s);
+	return run_most(&live, t_min_ms, t_max_ms) +
+	    (frozen ? run_most(frozen, t_min_ms, t_max_ms) : 0);
+}
+
 bool series_bounds(const struct series *s, int64_t *t_min_ms, int64_t *t_max_ms)
 {
 	struct series_run live = series_live(s);

@@ -136,6 +136,8 @@ MUST_CHECK enum err series_read_some(const struct series *s, int64_t *from_ms, i
  * of packs and rows, nothing is decoded. All of what it holds: exact.
  */
 uint64_t series_about(const struct series *s, int64_t t_min_ms, int64_t t_max_ms, uint64_t *bytes);
+/* Not fewer than lie in the range: packs that it cuts count whole. */
+uint64_t series_most(const struct series *s, int64_t t_min_ms, int64_t t_max_ms);
 /* Does it hold more than n samples, or what costs as much to read? */
 bool series_holds_more(const struct series *s, uint32_t n);
 /* Bounds of live and frozen together; false when memory holds no sample of it. */

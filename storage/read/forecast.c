@@ -21,6 +21,7 @@ static void look_at_memory(struct forecast *f, struct forecast_one *o)
 	o->sure = lo >= u->t_min_ms || hi <= u->t_max_ms;
 	o->memory_samples = (double)series_about(s, u->t_min_ms, u->t_max_ms, &bytes);
 	o->memory_bytes = (double)bytes;
+	f->_most += series_most(s, u->t_min_ms, u->t_max_ms);
 }
 
 static bool has_old(const struct idchain *c, uint32_t id)
@@ -228,8 +229,8 @@ struct look { /* at one file, of a kind */
 };
 
 /* Which of the series it has; of `quota` of them the units are looked at. */
-static void look_at_series(
-    struct looker *l, struct forecast_kind *x, size_t turn, size_t quota, struct look *k)
+static void look_at_series(struct forecast *f, struct looker *l, struct forecast_kind *x,
+    size_t turn, size_t quota, struct look *k)
 {
 	size_t step = stride_of(x->count);
 	*k = (struct look){ .hits = 0 };
@@ -239,9 +240,15 @@ static void look_at_series(
 		struct found got;
 		size_t parts = parts_of(l, o->id, &k->some[i]);
 		k->here[i] = parts > 0;
-		if (!parts || k->sum.count >= (double)quota || !look_at_units(l, o->id, parts, &got))
+		f->_some |= parts > EXTENTS_MAX;
+		if (!parts)
 			continue;
+		if (k->sum.count >= (double)quota || !look_at_units(l, o->id, parts, &got)) {
+			f->_some = true;
+			continue;
+		}
 		k->looked[i] = true;
+		f->_most += (uint64_t)(got.samples + 0.5);
 		found_add(o, &got);
 		k->sum.samples += got.samples;
 		k->sum.bytes += got.bytes;
@@ -266,7 +273,7 @@ static void look_at_file(
 	for (unsigned n = 0; n < 2; n++) {
 		struct forecast_kind *x = &f->_kinds[n];
 		struct sums *d = &density[n];
-		look_at_series(l, x, turn, quota, &k);
+		look_at_series(f, l, x, turn, quota, &k);
 		d->samples += k.sum.samples;
 		d->bytes += k.sum.bytes;
 		d->count += k.sum.count * ms;
@@ -335,6 +342,10 @@ static void look_at_files(struct work_task *t)
 	size_t count = files_with(f, &l, files), stride = count / FORECAST_UNITS + 1;
 	size_t measured = (count + stride - 1) / stride;
 	size_t quota = measured && measured < FORECAST_UNITS ? FORECAST_UNITS / measured : 1;
+	if (count * (f->_kinds[0].all + f->_kinds[1].all) <= FORECAST_ALL) {
+		quota = FORECAST_SERIES;
+		stride = 1;
+	}
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < count; i++) {
 			if ((i % stride != 0) != pass)
@@ -412,6 +423,12 @@ static void sum_up(struct forecast *f)
 	out->sure = !all                                                       ? SOURCE_SAMPLED
 	    : a.sure && o.sure && a.other == 0 && distinct == (double)old->all ? SOURCE_EXACT
 	                                                                       : SOURCE_BOUNDS;
+	uint64_t most_ms = (uint64_t)num_sat_sub(f->_units->t_max_ms, f->_units->t_min_ms);
+	most_ms += most_ms < UINT64_MAX;
+	if (__builtin_mul_overflow(out->series_most, most_ms, &out->samples_most))
+		out->samples_most = UINT64_MAX;
+	if (all && !f->_some && f->_most < out->samples_most)
+		out->samples_most = f->_most;
 	out->memory_samples = whole(a.memory_samples + o.memory_samples);
 	out->memory_bytes = whole(a.memory_bytes + o.memory_bytes);
 	out->file_samples = whole(a.samples + o.samples);

@@ -6,7 +6,8 @@
  * of its packs (series_about). Files are asked on a worker: their directories say which of the
  * series a file has, and of FORECAST_UNITS entries in all, spread over files and series, the tables
  * of their units are read (samples, bytes), and where the range cuts a file their times. What is
- * found is then multiplied.
+ * found is then multiplied. Where no more than FORECAST_ALL units are asked for all of them are read,
+ * and their samples added up are a bound, too.
  * (1) Only series of the tenant are counted, and only entries of theirs: totals of a file or a
  *     shard, which have those of others in them, are not looked at. So nothing of others leaks.
  * (2) The cost is bounded by the files, whatever the number of series: 64 looks into a directory a
@@ -25,6 +26,7 @@
 
 #define FORECAST_SERIES 64u
 #define FORECAST_UNITS  32u
+#define FORECAST_ALL    128u
 
 struct forecast {
 	bool over;
@@ -43,6 +45,8 @@ struct forecast {
 			double memory_samples, memory_bytes, samples, bytes; /* of files */
 		} one[FORECAST_SERIES];
 	} _kinds[2];
+	bool _some;     /* not all units were read */
+	uint64_t _most; /* samples of those that were, and of memory */
 	struct work_task _task;
 	void (*_done)(void *arg);
 	void *_arg;

@@ -19,6 +19,9 @@ const DEEP = 40;	/* levels of a plan that are shown */
 
 export const about = (kind, text) => (KINDS[kind] ? `${KINDS[kind]} ${text}` : text);
 
+/* Of a node of the plan, how many series come out; null: it has none, or nobody knows. */
+export const gives = n => (n.series === undefined ? null : `${about(n.seriesKind, short(n.series))} series${n.seriesAtMost > n.series ? `, at most ${short(n.seriesAtMost)}` : ""}`);
+
 /* A share of something as a bar of parts: [[part of 1, class]...]. */
 export const bar = parts => h("span", {class: "k-ex-bar", "aria-hidden": "true"},
 	parts.filter(([v]) => v > 0).map(([v, kind]) => h("i", {class: kind, style: {width: `${Math.min(100, v * 100)}%`}})));
@@ -34,10 +37,12 @@ const limitText = r => {
 function figures(d) {
 	const read = d.bytesFromMemory + d.bytesFromFiles, kept = d.cache.steps ? d.cache.kept / d.cache.steps : 0;
 	const from = d.bytesFromFiles && !d.bytesFromMemory ? "from files" : d.bytesFromFiles ? `${bytes(d.bytesFromMemory)} of memory, ${bytes(d.bytesFromFiles)} of files` : "from memory";
+	const [out, most] = gives(d.plan ?? {})?.split(", ") ?? [];
 	return h("dl", {class: "k-ex-figures"},
 		figure("Series", about(d.seriesKind, short(d.series)), d.seriesAtMost > d.series ? `at most ${short(d.seriesAtMost)}` : KIND_TEXT[d.seriesKind]),
-		figure("Samples to read", `about ${short(d.samples)}`, d.samplesFromFiles ? `${percent(d.samplesFromFiles / Math.max(1, d.samples))} from files` : "from memory"),
+		figure("Samples to read", `about ${short(d.samples)}`, d.samplesFromFiles ? `${percent(d.samplesFromFiles / Math.max(1, d.samples))} from files` : "from memory", d.samplesAtMost < d.samples * 10 ? `, at most ${short(d.samplesAtMost)}` : null),
 		figure("Bytes to read", bytes(read), from),
+		out ? figure("Result", out, most) : null,
 		figure("Memory", `about ${bytes(d.memoryBytes)}`, [`of ${bytes(d.memoryLimitBytes)}, `, h("code", null, d.memoryFlag)],
 			bar([[d.memoryBytes / d.memoryLimitBytes, d.memoryBytes > d.memoryLimitBytes ? "k-ex-over" : "k-ex-memory"]])),
 		figure("Time", d.seconds === null ? "not known yet" : `about ${seconds(Number(d.seconds.toPrecision(2)))}`,
@@ -78,6 +83,7 @@ function tree(n, d, deep = 0) {
 	return h("li", null,
 		h("div", {class: "k-ex-node"}, h("span", {class: "k-ex-what"}, n.what === "piece" ? "read on shards" : n.what), h("code", null, n.expr),
 			s ? h("span", {class: "k-ex-note"}, d.selectors.length > 1 ? h("span", {class: "k-ex-number"}, `${n.selector + 1}`) : null, `${about(s.seriesKind, short(s.series))} series, ${short(s.samples)} samples`) : null,
+			gives(n) ? h("span", {class: "k-ex-note", title: KIND_TEXT[n.seriesKind]}, `gives ${gives(n)}`) : null,
 			n.onShards ? h("span", {class: "k-ex-note"}, n.onShards) : null),
 		n.of?.length && deep < DEEP ? h("ul", null, n.of.map(c => tree(c, d, deep + 1))) : null);
 }

@@ -76,6 +76,7 @@ static void take(struct ask *a, const struct source_forecast *f)
 	s->series_most += f->series_most;
 	s->memory_samples += f->memory_samples;
 	s->file_samples += f->file_samples;
+	s->samples_most += f->samples_most;
 	s->memory_bytes += f->memory_bytes;
 	s->file_bytes += f->file_bytes;
 	s->column = f->column > s->column ? f->column : s->column;
@@ -195,6 +196,8 @@ static void of_few(const char *where, uint64_t in_memory)
 	    "%s: %d of %d series, all of them looked at", where, (int)f.series, (int)f.series_most);
 	tap_ok(samples(&f) == FEW * 720 && f.memory_samples == in_memory,
 	    "%s: %d samples, %d in memory", where, (int)samples(&f), (int)f.memory_samples);
+	tap_ok(f.samples_most >= FEW * 720 && f.samples_most <= FEW * 720 * 11 / 10,
+	    "%s: at most %d", where, (int)f.samples_most);
 	tap_ok(f.column == 720 && (f.memory_bytes > 0) == (in_memory > 0) &&
 	        (f.file_bytes > 0) == (in_memory < samples(&f)),
 	    "%s: the longest has %d, %d and %d bytes", where, (int)f.column, (int)f.memory_bytes,
@@ -202,6 +205,8 @@ static void of_few(const char *where, uint64_t in_memory)
 	f = foretell("few", T0 + 40 * MIN, T0 + 100 * MIN - 1, 1, 0);
 	tap_ok(f.series == FEW && near(samples(&f), FEW * 240, 1.05),
 	    "%s: %d samples in an hour of it", where, (int)samples(&f));
+	tap_ok(f.samples_most >= FEW * 240 && f.samples_most <= FEW * 400, "%s: at most %d of it",
+	    where, (int)f.samples_most);
 	f = foretell("few", T0 + 7 * HR, T0 + 8 * HR, 1, 0);
 	tap_ok(!f.series && !samples(&f), "%s: nothing where nothing is", where);
 	f = foretell("rare", T0 + 60 * MIN - 1, T0 + 60 * MIN + 100, 1, 0);
@@ -216,6 +221,7 @@ static void of_many(const char *where)
 	struct source_forecast f = foretell("many", T0, T0 + 3 * HR, 1, 0);
 	tap_ok(f.sure == SOURCE_SAMPLED && f.series_most == MANY && near(f.series, MANY, 1.001),
 	    "%s: %d of %d, by some of them", where, (int)f.series, MANY);
+	tap_ok(f.samples_most == MANY * (3 * HR + 1), "%s: one a millisecond, at most", where);
 	tap_ok(near(samples(&f), MANY / 2 * 4 + MANY / 2 * 12, 1.15), "%s: %d samples for %d",
 	    where, (int)samples(&f), MANY * 8);
 	f = foretell("many", T0 + 20 * MIN, T0 + 60 * MIN, 1, 0);

@@ -291,9 +291,12 @@ static void a_part_is_counted(void)
 			uint64_t d = n > col.count ? n - col.count : col.count - n;
 			wrong += d > 3 + col.count / 20;
 			bounds += bytes > whole;
+			bounds += series_most(&s, from, to) < col.count;
 		}
 	}
 	tap_ok(!wrong && !bounds, "parts are, about: %u are wrong", wrong);
+	tap_ok(series_most(&s, 0, INT64_MAX) == 4600 && series_most(&s, 6000000, INT64_MAX) < 1000,
+	    "and the bound is near");
 	series_release(&s, mem, &st);
 	column_release(&col);
 	slab_free(mem);
