@@ -72,13 +72,29 @@ static inline void advance(int64_t ms)
 	team_clock_moved(tt.team);
 }
 
-/* Waits until the server has no more than n connections. */
-static inline bool quiet(size_t conns, size_t reqs)
+/* Waits until the server has no more of them, some ms or until it hangs. */
+static inline bool quiet_within(size_t conns, size_t reqs, unsigned ms)
 {
-	for (unsigned i = 0; i < 5000; i++) {
+	for (unsigned i = 0; i < ms; i++) {
 		if (srv_connections(srv) <= conns && srv_requests(srv) <= reqs)
 			return true;
 		usleep(1000);
+	}
+	return false;
+}
+
+static inline bool quiet(size_t conns, size_t reqs)
+{
+	return quiet_within(conns, reqs, 60000);
+}
+
+/* The same of all, where some may linger: time goes by until they do not. */
+static inline bool quiet_at_last(void)
+{
+	for (unsigned i = 0; i < 200; i++) {
+		if (quiet_within(0, 0, 200))
+			return true;
+		advance(3000);
 	}
 	return false;
 }
@@ -88,7 +104,7 @@ static inline struct httpcli_answer ask(const char *text)
 {
 	int fd = httpcli_dial(address);
 	httpcli_puts(fd, text);
-	struct httpcli_answer a = httpcli_read(fd, !strncmp(text, "HEAD", 4), 5000);
+	struct httpcli_answer a = httpcli_read(fd, !strncmp(text, "HEAD", 4), 60000);
 	close(fd);
 	return a;
 }
@@ -104,7 +120,7 @@ static inline struct httpcli_answer post(int fd, const char *path, const char *f
 		body[i] = (char)(i * 31 + i / 251);
 	httpcli_puts(fd, head);
 	httpcli_send(fd, body, len);
-	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	struct httpcli_answer a = httpcli_read(fd, false, 60000);
 	if (a.status == 200 && a.whole && a.len == len && memcmp(a.body, body, len))
 		a.status = 9999;
 	free(body);
@@ -118,7 +134,7 @@ static inline int64_t in_flight(void)
 
 static inline bool in_flight_becomes(int64_t bytes)
 {
-	for (unsigned i = 0; i < 3000 && in_flight() != bytes; i++)
+	for (unsigned i = 0; i < 60000 && in_flight() != bytes; i++)
 		usleep(1000);
 	return in_flight() == bytes;
 }

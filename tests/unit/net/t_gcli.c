@@ -257,7 +257,7 @@ static void packed(void)
 
 static bool becomes(unsigned cancelled)
 {
-	for (unsigned i = 0; i < 5000 && echo_all().cancelled < cancelled; i++)
+	for (unsigned i = 0; i < 60000 && echo_all().cancelled < cancelled; i++)
 		usleep(1000);
 	return echo_all().cancelled >= cancelled;
 }
@@ -277,7 +277,7 @@ static void ends(void)
 	b.req = (struct gcli_req){ .path = "/t.Test/Unary" };
 	unsigned messages = echo_all().messages;
 	testteam_run(&tt, CLIENT, job_begin, &b);
-	for (unsigned i = 0; i < 5000 && echo_all().messages == messages; i++)
+	for (unsigned i = 0; i < 60000 && echo_all().messages == messages; i++)
 		usleep(1000);
 	testteam_run(&tt, CLIENT, cancel_now, &b);
 	tap_ok(becomes(cancelled + 2) && !testteam_wait(&tt, CLIENT, job_over, &b, 100),

@@ -510,17 +510,20 @@ static void redirects(void)
 	end(c);
 }
 
+/* A deadline that must pass, although something comes before it. */
+#define IDLE_MS 700u
+
 static void flow(void)
 {
 	struct hclient *c = quick();
 	struct got *g = calloc(1, sizeof *g);
 	*g = (struct got){ .c = c,
-		.req = { .url = at(&srv, "/big/8000000"), .data = on_data, .idle_ms = SHORT_MS },
+		.req = { .url = at(&srv, "/big/8000000"), .data = on_data, .idle_ms = IDLE_MS },
 		.pause_after = 1 };
 	begin(g);
 	tap_ok(testteam_wait(&ft, 0, is_paused, g, PATIENCE_MS), "data pauses");
 	size_t before = g->len;
-	usleep(2 * SHORT_MS * 1000);
+	usleep(2 * IDLE_MS * 1000);
 	testteam_run(&ft, 0, cancel_here, &(struct got){ 0 }); /* a turn */
 	tap_ok(g->len == before && !g->done, "nothing comes, and no deadline passes");
 	g->req.idle_ms = PATIENCE_MS;
@@ -581,10 +584,10 @@ static void deadlines(void)
 	forget(&g);
 	end(c);
 	o.head_ms = PATIENCE_MS;
-	o.idle_ms = SHORT_MS;
+	o.idle_ms = IDLE_MS;
 	c = create(&o);
 	g = fetch(c, "GET", at(&srv, "/hang/body"));
-	tap_ok(g.err == ERR_TIMEOUT && g.status == 200 && strstr(g.text, "nothing came for 150 ms"),
+	tap_ok(g.err == ERR_TIMEOUT && g.status == 200 && strstr(g.text, "nothing came for 700 ms"),
 	    "a body that stops: %s", g.text);
 	forget(&g);
 	end(c);

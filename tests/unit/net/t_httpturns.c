@@ -24,8 +24,13 @@ static void slow_reader(void)
 	tap_is_u64(seen_all().streams_done, done, "a slow reader makes the stream wait");
 	advance(59000);
 	tap_is_u64(srv_connections(srv), 1, "it may rest for 59 s");
-	advance(2000);
-	tap_ok(quiet(0, 0), "after 60 s without progress it is cut off");
+	/* On a slow machine it may have gone on meanwhile: then its minute begins again. */
+	bool cut = false;
+	for (unsigned n = 0; n < 20 && !cut; n++) {
+		advance(n ? 61000 : 2000);
+		cut = quiet_within(0, 0, 1000);
+	}
+	tap_ok(cut, "after 60 s without progress it is cut off");
 	tap_is_u64(seen_all().streams_done, done + 1, "and the stream is told");
 	close(fd);
 	/* Pipelining without reading is bounded, too. */
@@ -51,9 +56,9 @@ static void slow_reader(void)
 	 * progress, and its minute begins again.
 	 */
 	bool gone = false;
-	for (unsigned n = 0; n < 4 && !gone; n++) {
+	for (unsigned n = 0; n < 20 && !gone; n++) {
 		advance(61000);
-		gone = quiet(0, 0);
+		gone = quiet_within(0, 0, 1000);
 	}
 	tap_ok(gone, "and cut off");
 	close(fd);
@@ -67,7 +72,8 @@ static void deadlines(void)
 	httpcli_puts(body, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
 	httpcli_puts(fast, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
 	httpcli_puts(lazy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
-	usleep(100000);
+	for (unsigned i = 0; i < 60000 && (srv_connections(srv) < 5 || srv_requests(srv) < 3); i++)
+		usleep(1000);
 	tap_is_u64(srv_connections(srv), 5, "five slow clients");
 	static char some[20000];
 	for (unsigned s = 0; s < 6; s++) {
@@ -77,24 +83,24 @@ static void deadlines(void)
 		usleep(5000);
 	}
 	tap_ok(quiet(3, 99) && srv_connections(srv) == 3, "a body below 1 KiB/s ends after 5 s");
-	tap_ok(httpcli_closed(body, 1000), "without an answer");
-	tap_ok(httpcli_closed(lazy, 1000), "so does one that is slow for the size it has named");
+	tap_ok(httpcli_closed(body, 60000), "without an answer");
+	tap_ok(httpcli_closed(lazy, 60000), "so does one that is slow for the size it has named");
 	for (unsigned s = 0; s < 5; s++) {
 		httpcli_puts(head, "x");
 		advance(1000);
 		httpcli_send(fast, some, 15000);
 		usleep(5000);
 	}
-	tap_ok(httpcli_closed(head, 1000), "a head must be there after 10 s, whatever trickles in");
+	tap_ok(httpcli_closed(head, 60000), "a head must be there after 10 s, whatever trickles in");
 	for (unsigned s = 0; s < 50; s++) {
 		advance(1000);
 		httpcli_send(fast, some, 15000);
 		usleep(2000);
 	}
-	tap_ok(httpcli_closed(fast, 1000), "a body must be there after 60 s");
+	tap_ok(httpcli_closed(fast, 60000), "a body must be there after 60 s");
 	tap_ok(!httpcli_closed(idle, 10), "an idle connection may rest");
 	advance(16000);
-	tap_ok(httpcli_closed(idle, 1000), "for 75 s");
+	tap_ok(httpcli_closed(idle, 60000), "for 75 s");
 	close(idle);
 	close(head);
 	close(body);
@@ -110,7 +116,7 @@ static void leaving(void)
 	httpcli_puts(fd, GET("/hang", ""));
 	usleep(50000);
 	shutdown(fd, SHUT_WR);
-	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	struct httpcli_answer a = httpcli_read(fd, false, 60000);
 	tap_is_i64(
 	    a.status, 499, "a half-closed connection tells the handler, and still gets its answer");
 	httpcli_free(&a);
@@ -186,7 +192,7 @@ static void pressure(void)
 	tap_ok(
 	    in_flight_becomes(6u << 20), "a body counts as it comes: %lld", (long long)in_flight());
 	int second = begin_body(2u << 20, 0), third = begin_body(8u << 20, 0);
-	struct httpcli_answer a = httpcli_read(third, false, 5000);
+	struct httpcli_answer a = httpcli_read(third, false, 60000);
 	tap_is_i64(a.status, 503, "a body over the budget is refused at once");
 	int retry = atoi(httpcli_field(&a, "retry-after"));
 	tap_ok(retry >= 1 && retry <= 5, "with Retry-After %d", retry);
@@ -194,7 +200,7 @@ static void pressure(void)
 	           "overloaded: too many bytes of requests in flight (--web.max-inflight-bytes)\n"),
 	    "in words that name the limit");
 	httpcli_free(&a);
-	for (unsigned i = 0; i < 2000 && !metric_sum(M_HTTP_PARKED); i++)
+	for (unsigned i = 0; i < 60000 && !metric_sum(M_HTTP_PARKED); i++)
 		usleep(1000);
 	tap_is_u64(metric_sum(M_HTTP_PARKED), 1, "one over 70 %% waits");
 	char some[1000] = { 0 };
@@ -258,7 +264,7 @@ static void announced(void)
 static void shares(void)
 {
 	int fds[4];
-	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
+	tap_ok(quiet_at_last(), "(quiet)");
 	for (unsigned i = 0; i < COUNT_OF(fds); i++)
 		fds[i] = begin_body(1800000, 1799999);
 	tap_ok(in_flight_becomes(7200000),
@@ -268,7 +274,7 @@ static void shares(void)
 	struct pollfd p = { .fd = other, .events = POLLIN };
 	tap_ok(poll(&p, 1, 100) == 0, "another one that asks waits, for it has less than its share");
 	int mine = begin_body(1100000, 0);
-	struct httpcli_answer a = httpcli_read(mine, false, 2000);
+	struct httpcli_answer a = httpcli_read(mine, false, 60000);
 	tap_is_i64(a.status, 503, "the first gets no more meanwhile");
 	httpcli_free(&a);
 	close(mine);
@@ -278,7 +284,7 @@ static void shares(void)
 	advance(30);
 	static char body[4000000];
 	httpcli_send(other, body, sizeof body);
-	a = httpcli_read(other, false, 3000);
+	a = httpcli_read(other, false, 60000);
 	tap_is_i64(a.status, 204, "and the other one comes in");
 	httpcli_free(&a);
 	close(other);
@@ -295,19 +301,19 @@ static void unread_answers(void)
 {
 	int fd = httpcli_dial(address);
 	httpcli_puts(fd, "GET /big?8000000 HTTP/1.1\r\nHost: x\r\n\r\n");
-	for (unsigned i = 0; i < 5000 && held() < 8000000; i++)
+	for (unsigned i = 0; i < 60000 && held() < 8000000; i++)
 		usleep(1000);
 	tap_ok(held() == 8000000, "a whole answer counts until it is read: %lld", (long long)held());
 	close(fd);
 	fd = httpcli_dial(address);
 	httpcli_puts(fd, "GET /stream?900000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
 	for (unsigned i = 0;
-	     i < 5000 && (held() < 2 * LIMIT_UNREAD_BYTES || held() > 4 * LIMIT_UNREAD_BYTES); i++)
+	     i < 60000 && (held() < 2 * LIMIT_UNREAD_BYTES || held() > 4 * LIMIT_UNREAD_BYTES); i++)
 		usleep(1000);
 	tap_ok(held() >= 2 * LIMIT_UNREAD_BYTES && held() <= 4 * LIMIT_UNREAD_BYTES,
 	    "a stream counts with its buffers: %lld", (long long)held());
 	close(fd);
-	tap_ok(quiet(0, 0) || (advance(3000), quiet(0, 0)), "(quiet)");
+	tap_ok(quiet_at_last(), "(quiet)");
 	tap_is_u64((uint64_t)held(), 0, "and nothing counts when it is over");
 	limit_answers_add(9, test_limits.http_answer_bytes + 1);
 	struct httpcli_answer a = ask("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -371,7 +377,7 @@ static void leaving_unread(void)
 	usleep(50000);
 	for (unsigned i = 0; i < 3; i++)
 		advance(1000);
-	tap_ok(quiet(0, 0) || (advance(2500), quiet(0, 0)), "it leaves, and its request ends");
+	tap_ok(quiet_at_last(), "it leaves, and its request ends");
 	tap_is_u64(seen_all().hang_gone, gone + 1, "for its handler was told");
 }
 
@@ -405,7 +411,7 @@ static void turns(void)
 	unsigned right = 0;
 	for (unsigned i = 0; i < CROWD; i++) {
 		for (unsigned k = 0; k < EACH; k++) {
-			struct httpcli_answer a = httpcli_read(fds[i], false, 5000);
+			struct httpcli_answer a = httpcli_read(fds[i], false, 60000);
 			right += a.status == 200;
 			httpcli_free(&a);
 		}
@@ -500,7 +506,7 @@ static void nothing_for_who_does_not_read(void)
 	}
 	tap_ok(same == 10, "for who does not read nothing is made any more, after %u steps", last);
 	close(fd);
-	tap_ok(quiet(0, 0) || (advance(2500), quiet(0, 0)), "(quiet)");
+	tap_ok(quiet_at_last(), "(quiet)");
 }
 
 static void crowd(void)
@@ -530,7 +536,7 @@ static void crowd(void)
 	tap_ok(quiet(0, 0), "all leave");
 	int fd = httpcli_dial(address);
 	httpcli_puts(fd, GET("/ping", ""));
-	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	struct httpcli_answer a = httpcli_read(fd, false, 60000);
 	tap_is_i64(a.status, 200, "and the next one is welcome");
 	httpcli_free(&a);
 	close(fd);
@@ -549,12 +555,12 @@ static void places(void)
 		fds[i] = httpcli_dial(address);
 	usleep(100000);
 	int more = httpcli_dial(address);
-	tap_ok(httpcli_closed(more, 2000), "there is no place for one more of an address");
+	tap_ok(httpcli_closed(more, 60000), "there is no place for one more of an address");
 	close(more);
 	for (unsigned i = 0; i < COUNT_OF(others); i++) {
 		others[i] = dial_from("127.0.0.7");
 		httpcli_puts(others[i], GET("/ping", ""));
-		struct httpcli_answer a = httpcli_read(others[i], false, 2000);
+		struct httpcli_answer a = httpcli_read(others[i], false, 60000);
 		closed += a.status != 200;
 		httpcli_free(&a);
 		advance(2100); /* what was told to end lingers no more */
@@ -576,16 +582,16 @@ static void draining(void)
 {
 	int idle = httpcli_dial(address), busy = httpcli_dial(address);
 	httpcli_puts(idle, GET("/ping", ""));
-	struct httpcli_answer a = httpcli_read(idle, false, 5000);
+	struct httpcli_answer a = httpcli_read(idle, false, 60000);
 	httpcli_free(&a);
 	httpcli_puts(busy, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
 	usleep(50000);
 	srv_stop_accepting(srv);
 	srv_drain(srv);
-	tap_ok(httpcli_closed(idle, 5000), "a drain closes idle connections");
+	tap_ok(httpcli_closed(idle, 60000), "a drain closes idle connections");
 	tap_is_u64(srv_connections(srv), 2, "one lingers, one is busy");
 	httpcli_puts(busy, "bc");
-	a = httpcli_read(busy, false, 5000);
+	a = httpcli_read(busy, false, 60000);
 	tap_ok(a.status == 200 && !strcmp(httpcli_field(&a, "connection"), "close"),
 	    "what runs is finished, and told");
 	httpcli_free(&a);
@@ -613,12 +619,12 @@ static void draining_the_left_behind(void)
 	__atomic_store_n(&held_back, true, __ATOMIC_RELEASE);
 	int fd = httpcli_dial(address);
 	httpcli_puts(fd, GET("/hold", ""));
-	for (unsigned i = 0; i < 5000 && !srv_requests(srv); i++)
+	for (unsigned i = 0; i < 60000 && !srv_requests(srv); i++)
 		usleep(1000);
 	usleep(20000);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	close(fd);
-	for (unsigned i = 0; i < 5000 && srv_connections(srv); i++)
+	for (unsigned i = 0; i < 60000 && srv_connections(srv); i++)
 		usleep(1000);
 	tap_is_u64(srv_requests(srv), 1, "a request is left behind by its connection");
 	CHECK(!pthread_create(&other, NULL, let_go_later, NULL));
@@ -635,7 +641,7 @@ static void draining_the_left_behind(void)
 static unsigned loop_of(int fd)
 {
 	httpcli_puts(fd, GET("/loop", ""));
-	struct httpcli_answer a = httpcli_read(fd, false, 5000);
+	struct httpcli_answer a = httpcli_read(fd, false, 60000);
 	unsigned loop = a.status == 200 && a.len == 1 ? (unsigned)(a.body[0] - '0') : LOOPS_MAX;
 	httpcli_free(&a);
 	return loop;

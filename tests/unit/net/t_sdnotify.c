@@ -60,21 +60,21 @@ static void speaks(const char *where)
 	tap_ok(sdnotify_on(), "%s: there is somebody to tell", where);
 	sdnotify_ready("running: %s, %d series", "127.0.0.1:9470", 7);
 	tap_is_str(
-	    heard(1000), "READY=1\nSTATUS=running: 127.0.0.1:9470, 7 series", "%s: ready", where);
+	    heard(60000), "READY=1\nSTATUS=running: 127.0.0.1:9470, 7 series", "%s: ready", where);
 	sdnotify_status("two\nREADY=1");
-	tap_is_str(heard(1000), "STATUS=two READY=1", "%s: a text cannot smuggle in a line", where);
+	tap_is_str(heard(60000), "STATUS=two READY=1", "%s: a text cannot smuggle in a line", where);
 	sdnotify_stopping("ends");
-	tap_is_str(heard(1000), "STOPPING=1\nSTATUS=ends", "%s: stopping", where);
+	tap_is_str(heard(60000), "STOPPING=1\nSTATUS=ends", "%s: stopping", where);
 	sdnotify_watchdog();
-	tap_is_str(heard(1000), "WATCHDOG=1", "%s: watchdog", where);
+	tap_is_str(heard(60000), "WATCHDOG=1", "%s: watchdog", where);
 	sdnotify_extend(30000000);
-	tap_is_str(heard(1000), "EXTEND_TIMEOUT_USEC=30000000", "%s: more time", where);
+	tap_is_str(heard(60000), "EXTEND_TIMEOUT_USEC=30000000", "%s: more time", where);
 	struct timespec before, after;
 	unsigned long long us = 0;
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	sdnotify_reloading();
 	clock_gettime(CLOCK_MONOTONIC, &after);
-	const char *text = heard(1000);
+	const char *text = heard(60000);
 	tap_ok(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\n", &us) == 1 &&
 	        us >= (unsigned long long)before.tv_sec * 1000000 &&
 	        us <= (unsigned long long)(after.tv_sec + 1) * 1000000,
@@ -87,7 +87,7 @@ static void long_texts_and_full_sockets_harm_nobody(void)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = 0;
 	sdnotify_status("%s", text);
-	tap_ok(strlen(heard(1000)) == 1023, "a status that is too long is cut");
+	tap_ok(strlen(heard(60000)) == 1023, "a status that is too long is cut");
 	for (unsigned i = 0; i < 10000; i++)
 		sdnotify_watchdog();
 	tap_is_str(heard(0), "WATCHDOG=1", "a socket that nobody reads is no wait");
@@ -102,7 +102,7 @@ static void a_new_socket_in_the_same_place_is_found(const char *path)
 	sdnotify_watchdog(); /* lost */
 	listen_at(path, false);
 	sdnotify_watchdog();
-	tap_is_str(heard(1000), "WATCHDOG=1", "a manager that was started anew hears of us");
+	tap_is_str(heard(60000), "WATCHDOG=1", "a manager that was started anew hears of us");
 }
 
 static unsigned count_of(const char *word, int for_ms)
@@ -112,6 +112,15 @@ static unsigned count_of(const char *word, int for_ms)
 	while (clock_real_mono_ns() < until)
 		n += !strcmp(heard(10), word);
 	return n;
+}
+
+/* So many come, however slow the machine is. */
+static bool beats_come(unsigned n)
+{
+	uint64_t until = clock_real_mono_ns() + UINT64_C(60000000000);
+	while (n && clock_real_mono_ns() < until)
+		n -= !strcmp(heard(100), "WATCHDOG=1");
+	return !n;
 }
 
 static struct sdbeat *beat;
@@ -141,40 +150,45 @@ static void stop(void *arg)
 	sdbeat_stop(beat);
 }
 
+static bool let_go;
+
 static void stand_still(struct mbox_msg *msg)
 {
 	(void)msg;
-	sleep(4);
+	while (!__atomic_load_n(&let_go, __ATOMIC_ACQUIRE))
+		usleep(1000);
 }
 
-/* Of the last second of four in which loop 1 does nothing. */
+/* Of the last second of some in which loop 1 does nothing. */
 static unsigned beats_without_a_loop(void)
 {
 	static struct mbox_msg msg = { .fn = stand_still };
 	loop_send(testteam_loop(&tt, 1), &msg);
 	(void)count_of("WATCHDOG=1", 2700);
-	return count_of("WATCHDOG=1", 900);
+	while (*heard(0)) {
+	}
+	unsigned n = count_of("WATCHDOG=1", 900);
+	__atomic_store_n(&let_go, true, __ATOMIC_RELEASE);
+	return n;
 }
 
 static void beats(void)
 {
 	testteam_start(&tt, 2);
 	testteam_run(&tt, 0, begin, NULL);
-	tap_is_str(heard(1000), "EXTEND_TIMEOUT_USEC=30000000", "a start asks for time at once");
-	tap_is_str(heard(1000), "EXTEND_TIMEOUT_USEC=30000000",
+	tap_is_str(heard(60000), "EXTEND_TIMEOUT_USEC=30000000", "a start asks for time at once");
+	tap_is_str(heard(60000), "EXTEND_TIMEOUT_USEC=30000000",
 	    "and again, without a word of the watchdog");
 	testteam_run(&tt, 0, run, NULL);
-	unsigned n = count_of("WATCHDOG=1", 1500);
-	tap_ok(n >= 5, "it beats while all loops turn: %u in 1.5 s, every 100 ms", n);
-	n = beats_without_a_loop();
+	tap_ok(beats_come(5), "it beats while all loops turn");
+	unsigned n = beats_without_a_loop();
 	tap_ok(n == 0, "a loop that stands still is silence (%u)", n);
-	n = count_of("WATCHDOG=1", 2500);
-	tap_ok(n >= 5, "and it goes on with it: %u", n);
+	tap_ok(beats_come(5), "and it goes on with it");
 	while (*heard(0)) {
 	}
 	testteam_run(&tt, 0, end, NULL);
-	tap_is_str(heard(1000), "WATCHDOG=1", "the end beats, too");
-	tap_is_str(heard(1000), "EXTEND_TIMEOUT_USEC=30000000", "and asks for time");
+	tap_is_str(heard(60000), "WATCHDOG=1", "the end beats, too");
+	tap_is_str(heard(60000), "EXTEND_TIMEOUT_USEC=30000000", "and asks for time");
 	testteam_run(&tt, 0, stop, NULL);
 	while (*heard(0)) {
 	}
@@ -220,7 +234,7 @@ int main(void)
 	listen_at(name + 1, true);
 	sdnotify_open();
 	sdnotify_ready("x");
-	tap_is_str(heard(1000), "READY=1\nSTATUS=x", "an abstract name");
+	tap_is_str(heard(60000), "READY=1\nSTATUS=x", "an abstract name");
 	tap_ok(!sdnotify_watchdog_us(), "WATCHDOG_PID of another process: not ours to answer");
 	sdnotify_close();
 	close(manager);
