@@ -50,7 +50,7 @@ static void put(struct linefile *f, const char *line)
 
 static bool is_there(const char *name, const char *what)
 {
-	for (unsigned i = 0; i < 5000; i++, usleep(1000)) {
+	for (unsigned i = 0; i < 60000; i++, usleep(1000)) {
 		char *text = text_of(name);
 		bool found = strstr(text, what) != NULL;
 		free(text);
@@ -129,7 +129,7 @@ static void it_turns_over(void)
 	for (unsigned i = 0; i < 15; i++) {
 		struct stat st;
 		put(f, line);
-		for (unsigned k = 0; k < 5000 && (stat(path, &st) || st.st_size % 100); k++)
+		for (unsigned k = 0; k < 60000 && (stat(path, &st) || st.st_size % 100); k++)
 			usleep(1000);
 		usleep(LINEFILE_GATHER_MS * 2000);
 	}
@@ -174,7 +174,7 @@ static void a_full_disk(void)
 	CHECK(!linefile_open("/dev/full", 0, &f, &eb));
 	put(f, "one\n");
 	put(f, "two\n");
-	for (unsigned i = 0; i < 5000 && linefile_lost(f) < 2; i++)
+	for (unsigned i = 0; i < 60000 && linefile_lost(f) < 2; i++)
 		usleep(1000);
 	tap_is_u64(linefile_lost(f), 2, "what a full disk does not take is counted");
 	linefile_close(f);
@@ -231,7 +231,7 @@ static void lines_begin_anew(void)
 	f = opened(0);
 	CHECK(!setrlimit(RLIMIT_FSIZE, &little));
 	put(f, "0123456789\n");
-	for (unsigned i = 0; i < 5000 && linefile_lost(f) < 1; i++)
+	for (unsigned i = 0; i < 60000 && linefile_lost(f) < 1; i++)
 		usleep(1000);
 	CHECK(!setrlimit(RLIMIT_FSIZE, &was));
 	linefile_reopen(f);
