@@ -80,10 +80,11 @@ class Page:
         s = self.servers[port] = Process(["sh", "-c", f"cd {self.dir} && exec {line}"], self.path(f"{port}.log"), env=self.env)
         end = time.time() + 90
         while time.time() < end:
-            if not s.alive() or ("--config" in line and re.search(r"^ready ", open(self.path(f"{port}.log")).read(), re.M)):
+            config = line.startswith("kymod") and "--config" in line  # its address stands there
+            if not s.alive() or (config and re.search(r"^ready ", open(self.path(f"{port}.log")).read(), re.M)):
                 break
             try:
-                if "--config" not in line and request(int(port), "GET", self.prefix + "/-/ready")[0] == 200:
+                if not config and request(int(port), "GET", self.prefix + "/-/ready")[0] == 200:
                     break
             except OSError:
                 pass
@@ -215,6 +216,9 @@ for file in sorted(glob.glob(os.path.join(folder, "*.md"))):
     if name in ("first-steps", "move"):
         page.write("prometheus.yml", here(SCRAPE))
         page.serve(here("prometheus --config.file=prometheus.yml --storage.tsdb.path=./prometheus --web.listen-address=127.0.0.1:9090"))
+        end = time.time() + 90
+        while time.time() < end and not api(int(ports["9090"]), "query", query="count_over_time(up[1m]) > 4")[1]["data"]["result"]:
+            time.sleep(0.1)
     if name == "move":
         page.serve(here("kymod --data-dir ./mimir --listen 127.0.0.1:8080 --no-self-metrics"))  # it has remote read below /prometheus, as Mimir
         now = int(time.time())
