@@ -35,7 +35,7 @@ def writer(no, rounds):
 def asker(no):
     global asked, left
     i = no
-    while time.time() < stop:
+    while time.time() < stop or asked <= 10 and time.time() < stop + 90:
         q = QUERIES[i % len(QUERIES)]
         i += 1
         if i % 5 == 0:                                                # leaves before the answer

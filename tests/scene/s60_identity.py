@@ -150,16 +150,16 @@ put("bad.yml", """identities:
   - {name: c, password_hash: "x", roles: [read], tenant: "a/b"}
 """)
 put("open.token", TOKENS["prom"], 0o644)
-said = subprocess.run([KYMOD, "--check-config", path("bad.yml")], capture_output=True, text=True, timeout=30)
+said = subprocess.run([KYMOD, "--check-config", path("bad.yml")], capture_output=True, text=True, timeout=90)
 ok(said.returncode != 0 and "open.token" in said.stderr and "did you mean write?" in said.stderr, "a file that others read, an unknown role")
 put("bad.yml", open(path("bad.yml")).read().replace("open.token", "prom.token").replace("wirte", "write"))
-said = subprocess.run([KYMOD, "--check-config", path("bad.yml")], capture_output=True, text=True, timeout=30)
+said = subprocess.run([KYMOD, "--check-config", path("bad.yml")], capture_output=True, text=True, timeout=90)
 ok(all(t in said.stderr for t in ("tokens[1]", "token_hash is none", "basic[0]", "password_hash", "a/b")), "and what is no hash and no tenant")
 ok(TOKENS["prom"] not in said.stderr, "a secret is never told")
 
 k = Kymod(path("data"), "--config", config, "--loops", "2", "--web.enable-admin-api", "--no-self-metrics", port=None)
 base = f"http://127.0.0.1:{k.port}"
-said = time.time() + 20                                               # the server answers a moment before it says so
+said = time.time() + 90                                               # the server answers a moment before it says so
 while "/api/v1/query" not in open(k.log_path, errors="replace").read() and time.time() < said:
     time.sleep(0.02)
 ok(any("access=identities" in line for line in open(k.log_path, errors="replace")), "the ready line says that identities are asked for")

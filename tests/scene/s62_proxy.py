@@ -83,7 +83,7 @@ def wait_port(port, timeout=60):
     end = time.time() + timeout
     while time.time() < end:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
             return True
         except OSError:
             time.sleep(0.05)
@@ -104,7 +104,7 @@ def write_as(source, port, headers=(), body=b"x", scheme="http", host="127.0.0.1
     return r.stdout.decode() + r.stderr.decode()
 
 
-def logged(reason, timeout=30):
+def logged(reason, timeout=90):
     """Who is named in the first line about this reason."""
     end = time.time() + timeout
     while time.time() < end:

@@ -89,7 +89,7 @@ for q in ["m", "sum(m)", "rate(m[1m])", "time()", "odd", "nothing_of_this", "1",
     status, b = api(k.port, "query_range", query=q, start=(MS - 600000) / 1000, end=MS / 1000, step=7.5)
     ok(status == 200 and same(a, b["data"]), f"over a range: {q}: {len(a.result_series)} series")
 a = query.EvaluateInstantQuery(qs.InstantQueryRequest(query="time()"))
-ok(abs(a.result_series[0].samples[0].value - time.time()) < 30 and not a.result_series[0].labels, "a time of 0 is now; a scalar has no labels")
+ok(abs(a.result_series[0].samples[0].value - time.time()) < 300 and not a.result_series[0].labels, "a time of 0 is now; a scalar has no labels")
 
 # --- errors ---
 Q, R = query.EvaluateInstantQuery, query.EvaluateRangeQuery
@@ -151,7 +151,7 @@ small = query_service_pb2_grpc.QueryServiceStub(grpc.insecure_channel(f"127.0.0.
 code, text = failing(small.EvaluateRangeQuery, rq(query="big", start_timestamp_ms=MS - 500000, end_timestamp_ms=MS - 490000, step_ms=1))
 ok(code == "RESOURCE_EXHAUSTED", f"a client that wants 4 MiB at most says so itself: {text}")
 del a
-end = time.time() + 20
+end = time.time() + 90
 while time.time() < end and b'kymo_memory_bytes{part="answers"} 0\n' not in request(k.port, "GET", "/metrics")[1]:
     time.sleep(0.1)
 text = request(k.port, "GET", "/metrics")[1]
