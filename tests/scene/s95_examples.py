@@ -36,7 +36,7 @@ def value(expr):
     return [float(r["value"][1]) for r in answer["data"]["result"]]
 
 
-def until(what, check, timeout=60):
+def until(what, check, timeout=120):
     end = time.time() + timeout
     while not check() and time.time() < end:
         time.sleep(0.1)
@@ -82,7 +82,7 @@ def there(port):
 
 for name, (port, command) in proxies.items():
     proxy = Process(command, path(name + ".log"))
-    ok(until(name, lambda: there(port), 20), f"{name} is ready")
+    ok(until(name, lambda: there(port)), f"{name} is ready")
     if not there(port):
         note(tail(path(name + ".log")))
         continue
@@ -163,7 +163,7 @@ def firing():
     return sorted(name for name, a in answers.items() if a)
 
 
-until("the first series of two senders at once are no explosion any more", lambda: not firing(), 90)
+until("the first series of two senders at once are no explosion any more", lambda: not firing(), 180)
 fires = firing()
 for rule in rules:
     unknown += [n for n in re.findall(r"\bkymo_\w+", rule["expr"]) if n not in families]
