@@ -1,7 +1,7 @@
 #include "storage/block/bwrite.h"
 
 #include "core/base/clock.h"
-#include "core/base/fsio.h"
+#include "core/base/fslock.h"
 #include "core/base/mem.h"
 #include "core/model/chunkenc.h"
 #include "storage/block/bchunk.h"
@@ -20,6 +20,9 @@
 #define PART_BYTES     ((size_t)256 << 10) /* of chunks in one record of the sort */
 #define CHUNK_FRAME    10u                 /* length, encoding, CRC of a chunk at most */
 #define LOOK           1024u               /* series between two questions whether to go on */
+#define TMP_END        ".tmp-for-creation"
+#define TMP_NAME       (BULID_LEN + sizeof(TMP_END))
+#define LOCK_NAME      "lock" /* in the scratch directory */
 
 /*
  * A record of the sort. Key: BE64 of the block's number (time / block_ms, the sign flipped), then
@@ -36,11 +39,12 @@ struct piece { /* a chunk of a value */
 };
 struct made_block {
 	struct bmeta meta;
-	char tmp[BULID_LEN + sizeof(".tmp-for-creation")];
+	char tmp[TMP_NAME + 1 + BULID_LEN]; /* SCRATCH/ULID */
 };
 struct bwrite {
 	struct fsio_dir *dir, *scratch;
-	char scratch_name[BULID_LEN + sizeof(".tmp-for-creation")];
+	char scratch_name[TMP_NAME];
+	struct fslock *lock; /* of scratch */
 	int64_t block_ms, chunk_ms;
 	size_t memory;
 	uint32_t segment_bytes;
@@ -86,9 +90,40 @@ static struct bulid new_ulid(struct bwrite *w)
 	return bulid_next(&w->ulids, clock_wall_ms(), random);
 }
 
-static void tmp_name(const struct bulid *u, char *out)
+static void tree_remove(struct fsio_dir *parent, const char *name);
+
+/* What a writer that was killed has left. */
+static enum err look_at_entry(void *arg, const char *name)
 {
-	snprintf(out, BULID_LEN + sizeof(".tmp-for-creation"), "%s.tmp-for-creation", u->text);
+	struct fsio_dir *parent = arg, *sub;
+	struct fslock *lock;
+	struct errbuf why;
+	size_t len = strlen(name);
+	errbuf_init(&why);
+	if (len != TMP_NAME - 1 || !bulid_is(name, BULID_LEN) ||
+	    strcmp(name + BULID_LEN, TMP_END) != 0 || fsio_dir_sub(parent, name, false, &sub))
+		return ERR_OK;
+	if (!fslock_take_left(sub, LOCK_NAME, &lock, &why)) {
+		tree_remove(parent, name);
+		fslock_drop(lock);
+	}
+	fsio_dir_close(sub);
+	return ERR_OK;
+}
+
+static enum err open_dirs(struct bwrite *w, const char *dir, struct errbuf *eb)
+{
+	struct bulid u = new_ulid(w);
+	enum err e = fsio_dir_open(dir, true, &w->dir);
+	if (!e)
+		e = fsio_dir_each(w->dir, look_at_entry, w->dir);
+	if (!e) {
+		snprintf(w->scratch_name, sizeof(w->scratch_name), "%s" TMP_END, u.text);
+		e = fsio_dir_sub(w->dir, w->scratch_name, true, &w->scratch);
+	}
+	if (e)
+		return errbuf_set(eb, e, "%s: %s", dir, err_why(e));
+	return fslock_take(w->scratch, LOCK_NAME, &w->lock, eb);
 }
 
 static size_t part_of_memory(const struct bwrite *w, unsigned quarters)
@@ -106,13 +141,8 @@ enum err bwrite_open(
 	w->memory = w->memory < BWRITE_MEMORY_LEAST ? BWRITE_MEMORY_LEAST : w->memory;
 	w->segment_bytes = opts->segment_bytes ? opts->segment_bytes : BWRITE_SEGMENT;
 	w->thanos = opts->thanos;
-	struct bulid u = new_ulid(w);
-	tmp_name(&u, w->scratch_name);
-	enum err e = fsio_dir_open(dir, true, &w->dir);
-	if (!e)
-		e = fsio_dir_sub(w->dir, w->scratch_name, true, &w->scratch);
+	enum err e = open_dirs(w, dir, eb);
 	if (e) {
-		errbuf_set(eb, e, "%s: %s", dir, err_why(e));
 		bwrite_abandon(w);
 		return e;
 	}
@@ -472,9 +502,10 @@ static enum err block_begin(struct bwrite *w)
 	}
 	w->block = &w->blocks[w->blocks_count++];
 	*w->block = (struct made_block){ .meta = { .ulid = new_ulid(w), .level = 1 } };
-	tmp_name(&w->block->meta.ulid, w->block->tmp);
+	const char *ulid = w->block->meta.ulid.text;
+	snprintf(w->block->tmp, sizeof(w->block->tmp), "%s/%s", w->scratch_name, ulid);
 	w->segment_no = 0;
-	enum err e = fsio_dir_sub(w->dir, w->block->tmp, true, &w->block_dir);
+	enum err e = fsio_dir_sub(w->scratch, ulid, true, &w->block_dir);
 	if (!e)
 		e = fsio_dir_sub(w->block_dir, "chunks", true, &w->chunks_dir);
 	if (!e)
@@ -603,8 +634,6 @@ static enum err publish(struct bwrite *w, size_t *published)
 	return e ? e : fsio_dir_sync(w->dir);
 }
 
-static void tree_remove(struct fsio_dir *parent, const char *name);
-
 static enum err entry_remove(void *arg, const char *name)
 {
 	tree_remove(arg, name);
@@ -629,6 +658,7 @@ static void release(struct bwrite *w)
 	bwindex_abandon(w->index);
 	bsort_free(w->sort);
 	dirs_close(w);
+	fslock_drop(w->lock);
 	fsio_dir_close(w->scratch);
 	if (w->dir && *w->scratch_name)
 		tree_remove(w->dir, w->scratch_name);
@@ -673,9 +703,8 @@ enum err bwrite_finish(struct bwrite *w, struct arena *a, struct bmeta **blocks,
 	if (e) {
 		errbuf_set(eb, e, "writing blocks: %s", err_why(e));
 		dirs_close(w);
-		for (size_t i = 0; i < w->blocks_count; i++)
-			tree_remove(
-			    w->dir, i < published ? w->blocks[i].meta.ulid.text : w->blocks[i].tmp);
+		for (size_t i = 0; i < published; i++)
+			tree_remove(w->dir, w->blocks[i].meta.ulid.text);
 	} else {
 		*blocks = metas(w, a);
 		*count = w->blocks_count;

@@ -10,10 +10,12 @@
  *
  * How: what is added is encoded and collected, sorted by block and labels and written to runs when
  * it fills memory; bwrite_finish merges them. Symbols and postings are sorted the same way. All of
- * it lies in DIR/ULID.tmp-for-creation, which Prometheus removes at its start when a process died;
- * runs take about as much room as the blocks. Each block is made in a directory of
- * that kind, its files and directory synced, and renamed to its ULID when all are made; then DIR is
+ * it, the blocks while they are made too, lies in DIR/ULID.tmp-for-creation, which Prometheus
+ * removes at its start when a process died; runs take about as much room as the blocks. A block's
+ * files and directories are synced, and it is renamed to its ULID when all are made; then DIR is
  * synced.
+ * A writer that was killed leaves that directory. The next one of DIR removes it, and none but it:
+ * that of a writer that is alive is locked (core/base/fslock.h), those of Prometheus have no lock.
  *
  * Index: version 2, the bytes that Prometheus' own writer makes of the same chunks. A block has no
  * more than 2^32 - 1 bytes of symbols, 64 GiB of series.

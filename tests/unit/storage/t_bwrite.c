@@ -10,6 +10,11 @@
 #include "tests/lib/fault.h"
 #include "tests/lib/testlib.h"
 
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define T0 INT64_C(1700006400000)
 
 static struct errbuf eb;
@@ -301,6 +306,45 @@ static bool never(void *arg)
 	return false;
 }
 
+static bool dies(void *arg)
+{
+	(void)arg;
+	raise(SIGKILL);
+	return true;
+}
+
+/* What a writer that was killed has left goes with the directory's next one, and that alone. */
+static void killed(void)
+{
+	static const char theirs[] = "01HF0123456789ABCDEFGHJKMN.tmp-for-creation";
+	char *dir = testlib_tmpdir("bwrite"), *other = testlib_path(dir, theirs);
+	struct fsio_dir *d;
+	struct bwrite *alive;
+	struct bwrite_opts o = { .memory_bytes = 1 };
+	int status;
+	for (unsigned i = 0; i < 2; i++) {
+		pid_t child = fork();
+		if (!child) {
+			(void)made(dir, false, dies);
+			_exit(0);
+		}
+		TAP_OK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+		tap_is_u64(left_in(dir), 1, "a killed writer leaves one directory, of itself");
+	}
+	CHECK(!fsio_dir_open(other, true, &d)); /* of a Prometheus that makes a block */
+	CHECK(!fsio_replace(d, "meta.json", "{}", 2));
+	fsio_dir_close(d);
+	TAP_OK(!bwrite_open(dir, &o, &alive, &eb));
+	tap_is_u64(left_in(dir), 2, "the next one removes it");
+	tap_ok(made(dir, false, NULL) && left_in(dir) == 3,
+	    "but nothing of a writer that is alive, or of Prometheus");
+	bwrite_abandon(alive);
+	tap_is_u64(left_in(dir), 2, "each ends with its own");
+	testlib_rmtree(dir);
+	free(other);
+	free(dir);
+}
+
 static void faults(void)
 {
 	char *dir = testlib_tmpdir("bwrite");
@@ -419,5 +463,6 @@ int main(void)
 	model(1, 100000, 3000, 2);
 	many_symbols(60000);
 	faults();
+	killed();
 	return tap_done();
 }
