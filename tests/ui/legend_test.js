@@ -121,3 +121,10 @@ test("a thousand", async () => {
 	equal(shown(p).length, 11, "a filter finds them");
 	equal(rows().length, 11, "and lists them all");
 });
+
+test("more than the palette has", async () => {
+	const {l, buttons} = await show(30), look = i => buttons()[i].querySelector("i").style.background;
+	ok(!/gradient/.test(look(11)) && /gradient/.test(look(12)), "the second dozen is told apart");
+	equal(new Set(buttons().map(b => b.querySelector("i").style.background)).size, 30, "no two are alike");
+	l.destroy();
+});

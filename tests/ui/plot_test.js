@@ -56,6 +56,20 @@ test("a line is where its numbers are", async () => {
 	equal(p.box.area.X(FROM), x, "the first sample is at the left edge");
 });
 
+test("more series than colors", async () => {
+	for (const kind of ["line", "stacked"]) {
+		const p = await show({series: Array.from({length: 25}, (_, k) => one(k, () => (kind === "line" ? k + 0.7 : 1))), kind, min: 0, max: 26});
+		const {x, w} = p.box.area, drawn = k => {
+			let n = 0;
+			for (let px = 20; px < 220; px++) n += [-1, 0, 1].some(d => pixel(p, x + px * (w / 240), value(p, (k + 0.7) / 26) + d)[3] > 100) ? 1 : 0;
+			return n / 200;
+		};
+		if (kind === "line") ok(drawn(0) === 1 && drawn(12) < 0.95 && drawn(12) > 0.6 && drawn(24) < 0.85 && drawn(24) > 0.3, `the second dozen has dashes, the third dots: ${[0, 12, 24].map(drawn)}`);
+		ok(p.png().height > 300, `a picture has them, too (${kind})`);
+		p.destroy();
+	}
+});
+
 test("gaps and single points", async () => {
 	const p = await show({series: [one(0, () => 5, i => i < 100 || (i > 140 && i !== 150) || i === 120)],
 		min: 0, max: 10});

@@ -9,7 +9,7 @@
  * already is looked at nearer. parts, of the graph: gutter(g, height), draw(g, area), over(g,
  * area), snap(time) -> time, next(time, +1 | -1) -> time, hover(time, x, y) -> {tip: nodes, dots:
  * [{x, y, color}]} or null, turn(-1 | +1), read() and describe() -> text, csv() -> text,
- * table(root), legend() -> [{name, color}]. area: {x, y, w, h, X(time), T(x)} in CSS pixels. */
+ * table(root), legend() -> [{name, color, dash}]. area: {x, y, w, h, X(time), T(x)} in CSS pixels. */
 import {copyButton, h, put, say} from "../lib/dom.js";
 import {printOffset, printTime} from "../lib/when.js";
 import {timeTicks} from "./timeticks.js";
@@ -22,7 +22,7 @@ const LINE = 15, BOTTOM = 2 * LINE + 6, TOP = 8, RIGHT = 12; // CSS pixels
 
 /* The tokens as a canvas takes them, in the theme in force at el. */
 export function tokens(el) {
-	const probe = h("span", {hidden: true});
+	const probe = h("span", {hidden: true, style: {forcedColorAdjust: "none"}});
 	el.append(probe);
 	const out = {};
 	for (const t of TOKENS) {
@@ -38,13 +38,13 @@ export function chartBox(options, parts) {
 	const picture = h("canvas", {class: "k-chart-in"}), above = h("canvas", {class: "k-chart-in"});
 	const line = h("div", {class: "k-chart-cross", hidden: true}),
 		band = h("div", {class: "k-chart-band", hidden: true});
-	const dots = h("div", {}), tip = h("div", {class: "k-chart-tip", hidden: true});
+	const dots = h("div", null), tip = h("div", {class: "k-chart-tip", hidden: true});
 	const stage = h("div", {class: "k-chart-stage", tabindex: "0", role: "application",
 		"aria-roledescription": "graph"}, picture, above, band, line, dots, tip);
 	const note = h("span", {class: "k-chart-note"});
 	const tableAt = h("div", {class: "k-chart-table", hidden: true});
 	const button = (text, title, onclick, more) => h("button",
-		{type: "button", class: "k-chart-button", title, onclick, ...more}, text);
+		{class: "k-chart-button", title, onclick, ...more}, text);
 	const outButton = button("Zoom out", "Back to the range before (double click, or -)", () => out());
 	const tableButton = button("Table", "The same numbers as a table", () => showTable(tableAt.hidden),
 		{"aria-expanded": "false"});
@@ -191,7 +191,7 @@ export function chartBox(options, parts) {
 		tip.hidden = !found || why === "page" || (why === "again" && tip.hidden);
 		if (!tip.hidden) {
 			put(tip, h("div", {class: "k-chart-when"}, printTime(t, options.zone, {ms: true}),
-				" ", h("span", {}, printOffset(t, options.zone))), found.tip);
+				" ", h("span", null, printOffset(t, options.zone))), found.tip);
 			const w = tip.offsetWidth, hi = tip.offsetHeight;
 			const left = x + 14 + w <= width ? x + 14 : x - 14 - w >= 0 ? x - 14 - w
 				: x > width / 2 ? 0 : width - w;
@@ -287,9 +287,10 @@ export function chartBox(options, parts) {
 				cross(crossed.time, null);
 			} else if (name === "+" || name === "=") zoomAt(0.5);
 			else if (name === "-" || name === "_") out();
-			else if (name === "PageUp"
-				|| name === "PageDown") zoom(from + (to - from) / (name === "PageUp" ? -2
-				: 2), to + (to - from) / (name === "PageUp" ? -2 : 2));
+			else if (name === "PageUp" || name === "PageDown") {
+				const by = (to - from) / (name === "PageUp" ? -2 : 2);
+				zoom(from + by, to + by);
+			}
 			else if (name === "Enter") say(crossed
 				? `${printTime(crossed.time, options.zone)}: ${parts.read()}`
 				: parts.describe());
@@ -317,9 +318,14 @@ export function chartBox(options, parts) {
 		p.drawImage(picture, 0, 0);
 		p.setTransform(ratio, 0, 0, ratio, 0, picture.height);
 		p.font = `12px ${colors.font}`;
-		names.forEach(({name, color}, i) => {
-			p.fillStyle = color;
-			p.fillRect(12, i * 18 + 7, 10, 10);
+		p.lineWidth = 10;
+		names.forEach(({name, color, dash = []}, i) => {
+			p.strokeStyle = color;
+			p.setLineDash(dash);
+			p.beginPath();
+			p.moveTo(12, i * 18 + 12);
+			p.lineTo(24, i * 18 + 12);
+			p.stroke();
 			p.fillStyle = colors.text;
 			p.fillText(name, 28, i * 18 + 16, width - 40);
 		});

@@ -39,7 +39,7 @@ export function heat(given) {
 	const options = {series: [], from: 0, to: 1, step: 0, unit: "short", zone: "local", ...given};
 	let data = null, step = 0, ends = null, axis = null, most = 0, colors = null, colorsOf = "",
 		column = -1, cell = null;
-	const few = h("span", {}, "0"), many = h("span", {}),
+	const few = h("span", null, "0"), many = h("span", null),
 		bar = h("canvas", {class: "k-heat-scale", width: SHADES, height: 1, role: "img"});
 	const key = h("span", {class: "k-heat-key"}, few, bar, many);
 
@@ -183,8 +183,8 @@ export function heat(given) {
 		} else cell = cells.find(c => before && c.lo === before.lo && c.hi === before.hi)
 			?? cells.reduce((m, c) => (!m || c.count > m.count ? c : m), null);
 		box.drawOver();
-		const all = total(cells), row = (a, b) => h("div", {class: "k-chart-row"}, h("span", {}, a),
-			h("b", {}, b));
+		const all = total(cells), row = (a, b) => h("div", {class: "k-chart-row"}, h("span", null, a),
+			h("b", null, b));
 		const below = cell && cells.reduce((n, c) => n + (c.hi <= cell.hi ? c.count : 0), 0);
 		return {
 			tip: cell ? [row("Bucket", name(cell)), row("Count", format(cell.count)),

@@ -7,7 +7,7 @@
  * text, or /a regular expression/; it hides in the graph what does not match. Rows are made for the
  * first ones only; a button makes more. */
 import {h, put, say} from "../lib/dom.js";
-import {format, COLORS} from "./scale.js";
+import {format, swatch} from "./scale.js";
 import {stats} from "./thin.js";
 import {nameOf, shared} from "./matrix.js";
 
@@ -30,7 +30,7 @@ export function legend(plot) {
 	const all = h("button", {class: "k-chart-button", onclick: () => show(new Set())},
 		"Show all");
 	const common = h("p", {class: "k-legend-common"});
-	const body = h("tbody", {});
+	const body = h("tbody", null);
 	const heads = HEADS.map(([by, text]) => h("th", {class: by === "name" ? null : "k-num"},
 		h("button", {class: "k-legend-head", onclick: () => sortBy(by)}, text)));
 	const more = h("button", {class: "k-button", onclick: () => {
@@ -42,7 +42,7 @@ export function legend(plot) {
 	const table = h("table", {class: "k-table k-legend-table"},
 		h("caption", {class: "k-unseen"},
 		"Series of the graph: Enter shows one alone, the space bar shows or hides it"),
-		h("thead", {}, h("tr", {}, heads)), body);
+		h("thead", null, h("tr", null, heads)), body);
 	const el = h("div", {class: "k-legend"},
 		h("div", {class: "k-chart-bar k-legend-bar"}, input, count, all), common,
 		h("div", {class: "k-legend-box", tabindex: "-1"}, table, more));
@@ -123,7 +123,7 @@ export function legend(plot) {
 			"aria-pressed": String(shown), title: r.full, tabindex: first ? "0" : "-1",
 			dataset: {i: r.i},
 			onclick: e => choose(r.i, e.ctrlKey || e.metaKey || e.shiftKey)},
-			h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}), h("span", {}, r.name));
+			h("i", {style: {background: swatch(r.i)}}), h("span", null, r.name));
 		const at = h("td", {class: "k-num"});
 		cells.set(r.i, {button, at});
 		const cell = v => h("td", {class: "k-num", title: String(v)},

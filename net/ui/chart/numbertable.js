@@ -34,11 +34,11 @@ export function numberTable(root, {times, zone, columns}) {
 				"Series before"), turn("column", COLUMNS, last(columns.length, COLUMNS),
 				"More series")]),
 		times.length > 0 && scroller("Numbers of the graph", h("table", {class: "k-table"},
-				h("thead", {}, h("tr", {}, h("th", null, "Time"),
+				h("thead", null, h("tr", null, h("th", null, "Time"),
 					cols.map(c => h("th", {class: "k-num", title: c.name},
 					h("div", {class: "k-chart-cut"}, c.name))))),
-				h("tbody", {}, Array.from(rows,
-					t => h("tr", {}, h("th", {scope: "row"},
+				h("tbody", null, Array.from(rows,
+					t => h("tr", null, h("th", {scope: "row"},
 					printTime(t, zone, {ms: true})),
 					cols.map(c => h("td", {class: "k-num"}, c.at(t)))))))));
 }

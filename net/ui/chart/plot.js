@@ -15,7 +15,7 @@
  * downward, and the axis is linear. */
 import {h} from "../lib/dom.js";
 import {printTime} from "../lib/when.js";
-import {axis, format, COLORS} from "./scale.js";
+import {axis, dashOf, format, swatch, COLORS} from "./scale.js";
 import {thin, stack, allTimes, nearest, lowerBound, guessStep, stats, extent} from "./thin.js";
 import {csv, nameOf, shared} from "./matrix.js";
 import {numberTable} from "./numbertable.js";
@@ -151,9 +151,11 @@ export function plot(given) {
 		g.lineWidth = fine ? (all.length > 20 ? 1.25 : 1.5) : 1 / box.ratio;
 		for (const l of all) {
 			g.strokeStyle = g.fillStyle = color(l.i);
+			if (vertices <= 3 * FINE) g.setLineDash(dashOf(l.i));
 			for (const shift of shifts) trace(g, area, l, shift, shift === 0);
 			edges(g, area, l, odd);
 		}
+		g.setLineDash([]);
 		totals = vertices;
 	}
 
@@ -233,8 +235,10 @@ export function plot(given) {
 			g.strokeStyle = color(of[k]);
 			g.lineWidth = vertices <= FINE ? 1.25 : 1 / box.ratio;
 			g.lineJoin = "bevel";
+			g.setLineDash(dashOf(of[k]));
 			trace(g, area, {s: {times, values: tip}, kept}, 0, false);
 		}
+		g.setLineDash([]);
 		g.globalAlpha = 0.35;
 		g.lineWidth = 1 / box.ratio;
 		g.strokeStyle = box.colors.text2;
@@ -255,6 +259,7 @@ export function plot(given) {
 		o.rect(area.x, area.y - 2, area.w + 2, area.h + 4);
 		o.clip();
 		o.lineJoin = "round";
+		o.setLineDash(dashOf(i));
 		const many = kept.length > 600;
 		for (const [tint, width, shifts] of [[box.colors.bg, 5, [-2, -1.5, 1.5, 2]],
 			[color(i), 2.5, [-1, -0.5, 0, 0.5, 1]]]) {
@@ -339,17 +344,17 @@ export function plot(given) {
 		const tip = [
 			rows.map(r => h("div", {class: r.i === chosen ? "k-chart-row k-chart-near"
 				: "k-chart-row"},
-				h("i", {style: {background: `var(--k-s${r.i % COLORS})`}}),
-					h("span", {}, name(r.i)), h("b", {}, figure(r.v)))),
+				h("i", {style: {background: swatch(r.i)}}),
+					h("span", null, name(r.i)), h("b", null, figure(r.v)))),
 			read.length > rows.length && h("div", {class: "k-chart-more"},
 				`${from ? `${from} above, ` : ""}${read.length - from - rows.length} below`),
-			sum !== null && h("div", {class: "k-chart-row"}, h("i", {}), h("span", {}, "Sum"),
-				h("b", {}, figure(sum))),
+			sum !== null && h("div", {class: "k-chart-row"}, h("i", null), h("span", null, "Sum"),
+				h("b", null, figure(sum))),
 		];
 		const c = read[near];
 		return {tip, dots: c && Number.isFinite(c.v)
 			&& (!y.log || c.v > 0) ? [{x: px, y: Y(area, c.at),
-			color: `var(--k-s${c.i % COLORS})`}] : [], told: {index: chosen}};
+			color: color(c.i)}] : [], told: {index: chosen}};
 	}
 
 	function turn(dir) {
@@ -402,7 +407,7 @@ export function plot(given) {
 				return j < 0 ? "" : String(s.values[j]);
 			}}))});
 		},
-		legend: () => shown().map(i => ({name: name(i), color: color(i)})),
+		legend: () => shown().map(i => ({name: name(i), color: color(i), dash: dashOf(i)})),
 	});
 
 	const api = {

@@ -157,5 +157,12 @@ function longTime(value) {
 }
 
 /* Colors of series are the tokens --k-s0 .. --k-s11, apart for people with red-green blindness and
- * 3:1 against the background, in both themes. */
+ * 3:1 against the background, in both themes. The second dozen has dashes, the third one dots. */
 export const COLORS = 12;
+const DASHES = [[], [5, 2], [2, 2]];
+export const dashOf = i => DASHES[Math.floor(i / COLORS) % 3];
+/* The same as a background, of what stands for a series beside the graph. */
+export function swatch(i) {
+	const color = `var(--k-s${i % COLORS})`, [on, off] = dashOf(i);
+	return on ? `repeating-linear-gradient(90deg, ${color} 0 ${on}px, transparent 0 ${on + off}px)` : color;
+}

@@ -6,7 +6,7 @@ import {base, gone, waits} from "../lib/ask.js";
 import {h, put, say} from "../lib/dom.js";
 import {bytes, count, percent, perSecond, seconds, short} from "../lib/figure.js";
 import {printDuration, printTime} from "../lib/when.js";
-import {COLORS} from "../chart/scale.js";
+import {swatch} from "../chart/scale.js";
 import {plot} from "../chart/plot.js";
 import {GROUPS, RANGES, TENANTS, chartExpr} from "./livecharts.js";
 import {liveData} from "./livedata.js";
@@ -42,7 +42,7 @@ const card = (chart, page) => {
 		if (list.length > KEYS)
 			list.sort((a, b) => (b.v || 0) - (a.v || 0));
 		const more = list.length - KEYS;
-		put(keys, list.length < 2 ? null : list.slice(0, KEYS).map((k) => h("li", null, h("i", {style: {background: `var(--k-s${k.i % COLORS})`}}), k.name, " ", h("b", null, told(chart, k.v)))),
+		put(keys, list.length < 2 ? null : list.slice(0, KEYS).map((k) => h("li", null, h("i", {style: {background: swatch(k.i)}}), k.name, " ", h("b", null, told(chart, k.v)))),
 			more > 0 ? h("li", {class: "k-dim"}, `and ${more} more`) : null);
 	};
 	graph.onCross((at) => drawKeys(at && new Map(at.values.map((r) => [r.i, r.v]))));
