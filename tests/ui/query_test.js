@@ -58,7 +58,7 @@ async function open(search) {
 
 test("nothing yet", async () => {
 	const v = await open("");
-	equal([v.panels().length, asked.length, v.log.length], [1, 0, 0], "an empty panel asks nothing and writes no address");
+	equal([v.panels().length, queries().length, v.log.length], [1, 0, 0], "an empty panel asks nothing and writes no address");
 	ok(v.root.querySelector("h1"), "there is a heading");
 	v.press(v.panels()[0], "Run");
 	equal([queries().length, v.log.length > 1], [0, false], "running nothing asks nothing");
@@ -391,6 +391,44 @@ test("refresh waits where the server asks to", async () => {
 	await sleep(1800);
 	equal([queries().length, v.root.querySelector(".k-message")?.textContent], [n + 1, "busy; the server asks to wait 3 s"], "so long as it asked");
 	ok(await until(() => queries().length > n + 1, 4000), "then it goes on");
+	leave();
+	leave = () => {};
+});
+
+test("where writes fail", async () => {
+	const bad = {id: "writes", severity: "bad", text: "no write is taken now: no space left"};
+	let findings = [{id: "disk", severity: "warn", text: "almost"}, {id: "memory", severity: "bad", text: "short"}];
+	const wrong = q => (q.path.includes("doctor") ? {data: {findings}} : usual(q));
+	const v = await open("");
+	answer = wrong;
+	const line = () => v.root.querySelector(".k-trouble");
+	v.view.anew();
+	await sleep(50);
+	equal(line().textContent, "", "what is no matter of writes, or not bad yet, is not told here");
+	findings = [...findings, bad];
+	v.view.anew();
+	ok(await until(() => line().textContent), "what is bad is");
+	equal([line().textContent, line().querySelector("a").getAttribute("href").endsWith("/doctor")], ["no write is taken now: no space left. Doctor", true], "in one line, with a link");
+	answer = q => (q.path.includes("doctor") ? {error: "no", status: 403} : usual(q));
+	v.view.anew();
+	await sleep(50);
+	equal([line().textContent, v.root.querySelector("[role=alert]")], ["", null], "who may not know is told nothing");
+	leave();
+	leave = () => {};
+});
+
+test("data that begins in the range", async () => {
+	const v = await open("g0.expr=up&g0.tab=0&g0.range_input=1h");
+	await v.idle();
+	const at = ago => Number(queries().at(-1).params.end) - ago;
+	answer = () => ({data: {resultType: "matrix", result: [{metric: {a: "1"}, values: [[at(200), "1"], [at(185), "2"]]}, {metric: {a: "2"}, values: [[at(15), "1"]]}]}});
+	v.press(v.panels()[0], "Run");
+	await v.idle();
+	ok(await until(() => /The data begins at/.test(v.root.textContent)), "is told");
+	v.press(v.root, "Last 5m");
+	await v.idle();
+	equal(new URLSearchParams(location.search).get("g0.range_input"), "5m", "and a range that fits is a click away");
+	ok(!/The data begins at/.test(v.root.textContent), "which it fills");
 	leave();
 	leave = () => {};
 });

@@ -244,7 +244,8 @@ export function panel(state, host) {
 		drawn ??= picture({zone: host.zone, onZoom: zoom, onHeat: () => choose("heat")});
 		if (mine !== answer || !isRange(p.tab)) return;
 		put(body, drawn.el);
-		await drawn.show(answer.data.result, {...asked, from: asked.start, to: asked.end, heat: p.tab === "heat", stacked: p.stacked, log: p.log, zero: p.zero});
+		await drawn.show(answer.data.result, {...asked, from: asked.start, to: asked.end, heat: p.tab === "heat", stacked: p.stacked, log: p.log, zero: p.zero,
+			onFit: p.end === null ? range => change({range}) : null});
 	}
 
 	/* Out of a zoom is what was before it, also that it ended now and went on with it. */

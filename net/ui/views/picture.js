@@ -1,16 +1,20 @@
 /* The graph of a range: lines, stacked areas or a heat map, with its legend.
  *
  *   const g = picture({zone, onZoom(from, to), onHeat});
- *   g.show(result, {from, to, step, expr, heat, stacked, log, zero}); g.el; g.destroy()
+ *   g.show(result, {from, to, step, expr, heat, stacked, log, zero, onFit}); g.el; g.destroy()
+ *
+ * onFit(range): the data begins near the end, and the reader wants a range that it fills; null: that is not offered.
  *
  * One plot and one heat map are made and kept; a new answer of the same series keeps what the legend hides. */
 import {h, put} from "../lib/dom.js";
+import {printDuration, printTime} from "../lib/when.js";
 import {heat} from "../chart/heat.js";
 import {seriesOf} from "../chart/matrix.js";
 import {legend} from "../chart/legend.js";
 import {plot} from "../chart/plot.js";
 import {selectors} from "./places.js";
 import {natural} from "./rows.js";
+import {STOPS} from "./steps.js";
 
 const UNITS = [[/(_timestamp|_time)_seconds$/, "short"], [/_seconds$/, "seconds"], [/_bytes$/, "bytes"], [/_ratio$/, "percent"]];
 
@@ -36,6 +40,13 @@ export function picture({zone, onZoom, onHeat}) {
 	const el = h("div", {class: "k-picture"});
 	let lines = null, names = null, map = null;
 
+	/* A server that is new has a few dots at the right edge. */
+	function fit(series, o) {
+		const begin = series.reduce((t, s) => Math.min(t, s.times[0]), o.to), range = STOPS.find(s => s >= Math.max(60e3, o.to - begin));
+		return o.onFit && range * 4 <= o.to - o.from ? h("p", {class: "k-row k-dim"}, `The data begins at ${printTime(begin, zone())}.`,
+			h("button", {class: "k-button", onclick: () => o.onFit(range)}, `Last ${printDuration(range)}`)) : null;
+	}
+
 	function drawLines(series, o) {
 		const floats = series.filter(s => !s.histograms || s.values.some(v => !Number.isNaN(v)));
 		const some = series.length - floats.length;
@@ -47,14 +58,14 @@ export function picture({zone, onZoom, onHeat}) {
 			lines = plot(options);
 			names = legend(lines);
 		} else lines.update(options);
-		put(el, note, lines.el, names.el);
+		put(el, fit(series, o), note, lines.el, names.el);
 	}
 
 	function drawHeat(series, o) {
 		const options = {series, from: o.from, to: o.to, step: o.step, unit: boundUnitOf(o.expr), zone: zone(), onZoom, label: o.expr};
 		if (map) map.update(options);
 		else map = heat(options);
-		put(el, map.el);
+		put(el, fit(series, o), map.el);
 	}
 
 	return {el, show(result, o) {

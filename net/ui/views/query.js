@@ -3,7 +3,7 @@
  * the browser's history, and going back shows the panels as they were; typing changes nothing until it is run. What was
  * not run when the view is left is kept for this tab, with the panels as they were: it is there again at their address, or
  * where none is asked for. */
-import {waits} from "../lib/ask.js";
+import {ask, base, waits} from "../lib/ask.js";
 import {h, put, say} from "../lib/dom.js";
 import {blank, decode, encode, fromLocation, PANELS_MAX} from "../lib/link.js";
 import {load, store, TAB} from "../lib/keep.js";
@@ -14,14 +14,19 @@ import {historyDialog, metricsDialog} from "./dialogs.js";
 import {panel} from "./panel.js";
 import {REFRESH} from "./steps.js";
 
+/* What a reader of a graph must know: its newest samples may not be there. */
+const LOST = /^(disk|inodes|writes|log_failures)$/;
+const LOOK_MS = 60000;
+
 export const title = "Query";
 const NARROW = "(max-width: 640px)";
 const TIMER_MOST = 2 ** 31 - 1;	/* ms; a browser takes what is longer for nothing */
 
 export function show(root, ctx) {
 	const panels = [];
-	let shared = {refresh: 0, sync: false}, timer = 0, last = null;
+	let shared = {refresh: 0, sync: false}, timer = 0, last = null, looked = null;
 	const narrow = matchMedia(NARROW);
+	const trouble = h("p", {class: "k-trouble", role: "status"});
 	const box = h("div", {class: "k-panels"}), tools = h("div", {class: "k-row k-querybar", role: "group", "aria-label": "All panels"});
 	const least = () => Math.max(1000, parseDuration(String(load("step", "1s"))) ?? 1000);
 
@@ -140,6 +145,17 @@ export function show(root, ctx) {
 			}));
 	}
 
+	/* In one line, where writes fail; without the role for it nobody is told. */
+	async function look() {
+		if (document.hidden || waits()) return;
+		const mine = looked = {};
+		let found = null;
+		try {
+			found = (await ask("api/v1/status/doctor", null, {signal: ctx.signal, quiet: true})).data.findings.find(f => f.severity === "bad" && LOST.test(f.id));
+		} catch { /* then not */ }
+		if (mine === looked) put(trouble, found && [found.text, ". ", h("a", {href: `${base}doctor`}, "Doctor")]);
+	}
+
 	function sync() {
 		shared.sync = !shared.sync;
 		link();
@@ -167,7 +183,7 @@ export function show(root, ctx) {
 	const asked = fromLocation(location.search, location.hash);
 	if (!Array.isArray(kept?.texts) || (asked.has("g0.expr") && asked.toString() !== kept.search)) kept = null;
 
-	put(root, h("h1", {class: "k-unseen"}, title), tools, box, h("button", {class: "k-button k-add", onclick: addPanel}, icon("plus"), "Add panel"));
+	put(root, h("h1", {class: "k-unseen"}, title), tools, trouble, box, h("button", {class: "k-button k-add", onclick: addPanel}, icon("plus"), "Add panel"));
 	take(kept ? new URLSearchParams(kept.search) : asked, true);
 	panels.forEach((p, i) => { p.text = kept?.texts[i] ?? p.text; });
 	if (location.hash.includes("?")) history.replaceState(null, "", location.pathname + location.search);
@@ -175,16 +191,23 @@ export function show(root, ctx) {
 	narrow.addEventListener("change", width);
 	addEventListener("keydown", keys, true);
 	addEventListener("pagehide", save);
+	look();
+	const looks = setInterval(look, LOOK_MS);
 	ctx.onSettings((_, name) => name !== "tenant" && panels.forEach(p => p.redraw()));
 	if (!narrow.matches) panels[0].focus();
 
 	return {
 		params: params => take(params, false),
 		back: () => panels.forEach(p => p.state.fold || p.run({again: true})),
-		anew: () => panels.forEach(p => p.anew()),
+		anew() {
+			put(trouble);
+			look();
+			panels.forEach(p => p.anew());
+		},
 		hide() {
 			save();
 			clearInterval(timer);
+			clearInterval(looks);
 			removeEventListener("pagehide", save);
 			removeEventListener("keydown", keys, true);
 			narrow.removeEventListener("change", width);
