@@ -4,7 +4,7 @@
 # The modules stand one behind the other, as they are given, but those that are needed before those that need them, in one
 # scope: what a module declares for itself or for others gets a name of its own, and imports become the name of what they mean.
 # A module of views/ is found by its name, as import() would. Comments and needless blanks are left out, declarations behind
-# each other become one, true and false are written shorter, and names of variables become short: in each scope the first
+# each other become one, true, false and 0.5 are written shorter, and names of variables become short: in each scope the first
 # letters that mean nothing else there, so that functions that do alike look alike and pack well. So do functions of the
 # language that want no `this` and are used often, Math.max. Names of properties stay, and so does what no scope declares: it is
 # the browser's.
@@ -317,6 +317,7 @@ sub give {
 			$sign = $sign eq "true" ? "!0" : "!1";
 			$kind = "p";
 		}
+		elsif ($names && $kind eq "num") { $sign =~ s/^0\./\./ }
 		elsif ($sign eq "const" && $names && $role ne "key") { $sign = "let" }
 		elsif ($role eq "short" && $new ne $sign) { $sign = "$sign:$new" }
 		my $blank = $kind =~ /^(id|num|re)$/ && $last->[0] =~ /^(id|num|re)$/ && !($kind eq "re" && $last->[0] eq "id")	# 1 in, /x/ in

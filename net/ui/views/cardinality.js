@@ -72,7 +72,7 @@ export async function show(root, ctx) {
 	const none = h("p", {class: "k-dim"});
 	const rule = h("div");
 	root.append(h("section", {class: "k-view k-cardview"},
-		h("div", {class: "k-row"}, h("h1", null, title), h("span", {class: "k-cardspace"}), refresh), facts, error, alarms,
+		h("div", {class: "k-row"}, h("h1", null, title), h("span", {class: "k-push"}), refresh), facts, error, alarms,
 		h("div", {class: "k-row k-cardbar-row"}, tabs, search), crumbs, play.el, hint, h("div", {class: "k-scroll"}, table), none, rule));
 
 	/* ---- address ---- */
@@ -178,7 +178,7 @@ export async function show(root, ctx) {
 
 	/* ---- the table ---- */
 
-	const link = (text, act) => h("button", {class: "k-cardlink", onclick: act}, text);
+	const link = (text, act) => h("button", {class: "k-link", onclick: act}, text);
 	const queryLink = (parts) => {
 		const expr = `count(${selectorOf(parts)})`;
 		return h("a", {class: "k-cardquery", href: `query?g0.expr=${encodeURIComponent(expr)}&g0.tab=0&g0.range_input=1d`, title: expr, "aria-label": `Query ${expr}`}, "Query");

@@ -30,7 +30,7 @@ export function cardplay({zone, onFrame}) {
 		h("div", {class: "k-row"}, button,
 			h("button", {class: "k-button", "aria-label": "One moment back", onclick: () => by(-1)}, "\u2039"),
 			h("button", {class: "k-button", "aria-label": "One moment on", onclick: () => by(1)}, "\u203a"),
-			text, h("span", {class: "k-cardspace"}), tableButton), numbers);
+			text, h("span", {class: "k-push"}), tableButton), numbers);
 
 	const from = () => frames[0].since;
 	const to = () => Math.max(frames.at(-1).time, frames[0].since + 1);
