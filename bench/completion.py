@@ -6,9 +6,11 @@ its own in each. Then ASKS searches of each kind (limit 100, each with another t
 connection: p50, p99 and the most of the time from the request to the last byte, and the CPU time that the server
 took for one, which other processes on the machine do not change. Then the same beside RATE samples a second
 (50,000; 0: not). With PROMETHEUS (a program of version 3.14 or later) the same bodies go to it, too, and it is asked
-the same with --enable-feature=search-api, and for /api/v1/label/__name__/values.
+the same with --enable-feature=search-api, and for /api/v1/label/__name__/values. With OTHER (the build directory of
+another commit) its kymod, too, in turns with this one: `same` says of how many questions all answers were equal.
 
   KYMO_BUILD=build python3 bench/completion.py
+  KYMO_BUILD=build OTHER=../before/build ASKS=40 python3 bench/completion.py
   KYMO_BUILD=build SERIES=100000 RATE=0 PROMETHEUS=/usr/bin/prometheus python3 bench/completion.py
 """
 import os, random, sys
@@ -18,7 +20,7 @@ from million import bodies, metric, taken
 
 ENV = os.environ.get
 SERIES, METRICS, ASKS, RATE = int(ENV("SERIES", "1000000")), int(ENV("METRICS", "10000")), int(ENV("ASKS", "200")), int(ENV("RATE", "50000"))
-PROMETHEUS, LOOPS = ENV("PROMETHEUS", ""), ENV("LOOPS", "2")
+PROMETHEUS, OTHER, LOOPS = ENV("PROMETHEUS", ""), ENV("OTHER", ""), ENV("LOOPS", "2")
 top = tmpdir("completion", ENV("TOP"))
 
 
@@ -28,8 +30,15 @@ class Server:
         self.c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def cpu(self):
-        f = open(f"/proc/{self.pid}/stat").read().rsplit(") ", 1)[1].split()
-        return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds that its threads ran."""
+        ran = 0
+        for t in os.listdir(f"/proc/{self.pid}/task"):
+            try:
+                with open(f"/proc/{self.pid}/task/{t}/schedstat") as f:
+                    ran += int(f.read().split()[0])
+            except OSError:
+                pass  # the thread is over
+        return ran / 1e9
 
     def ask(self, path, params):
         begin = time.perf_counter()
@@ -40,20 +49,26 @@ class Server:
 
 
 k = Kymod(os.path.join(top, "data"), "--loops", LOOPS, "--no-self-metrics", "--limits.new-series-per-s", "0")
-servers = [Server("kymod", k.port, k.pid)]
+servers, others = [Server("kymod", k.port, k.pid)], []
+if OTHER:
+    port = free_port()
+    others.append(Process([os.path.join(OTHER, "kymod"), "--data-dir", os.path.join(top, "other"), "--listen", f"127.0.0.1:{port}", "--loops", LOOPS, "--no-self-metrics", "--limits.new-series-per-s", "0"], os.path.join(top, "other.log")))
+    servers.append(Server("other", port, others[0].pid))
 if PROMETHEUS:
     port = free_port()
     with open(os.path.join(top, "prometheus.yml"), "w") as f:
         f.write("global: {scrape_interval: 1h}\n")
     p = Process([PROMETHEUS, "--config.file", os.path.join(top, "prometheus.yml"), "--storage.tsdb.path", os.path.join(top, "prom"), "--web.listen-address", f"127.0.0.1:{port}", "--web.enable-remote-write-receiver",
                  "--enable-feature=search-api"], os.path.join(top, "prom.log"))
+    others.append(p)
+    servers.append(Server("prometheus", port, p.pid))
+for s in servers:
     while True:
         try:
-            if request(port, "GET", "/-/ready")[0] == 200:
+            if request(s.port, "GET", "/-/ready")[0] == 200:
                 break
         except OSError:
             time.sleep(0.2)
-    servers.append(Server("prometheus", port, p.pid))
 
 now = int(time.time() * 1000)
 begin = time.time()
@@ -97,25 +112,34 @@ KINDS = {
     "1 M values, characters, best first": lambda: (V, {"label": "uid", "search[]": f"{some():07d}"[:5], "sort_by": "score"}),
     "1 M values, of a job (50,000 series), prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:4], **PREFIX, "match[]": f'{{job="job-{some() % 20}"}}'}),
     "1 M values, of a region (200,000 series), a part": lambda: (V, {"label": "uid", "search[]": f"{some():07d}"[3:], "fuzz_alg": "jarowinkler", "match[]": f'{{region="r{some() % 5}"}}'}),
+    "metrics by an expression, best first": lambda: (M, {"search[]": of(some())[4:9], "sort_by": "score", "match[]": '{__name__=~"app_(net|disk|http|db|cache)_.+"}'}),
+    "metrics by an expression for the engine": lambda: (M, {"match[]": '{__name__=~".+_%s_.*[13579]_total"}' % of(some()).split("_")[2]}),
     "1 M values, of half the metrics, prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:5], **PREFIX, "match[]": '{__name__=~"app_(net|disk|http|db|cache)_.+"}'}),
+    "1 M values, of half the metrics by the engine, prefix": lambda: (V, {"label": "uid", "search[]": f"u-{some():07d}"[:5], **PREFIX, "match[]": '{__name__=~"app_(net|disk|http|db|cache)_.+_[0-9]+_total"}'}),
 }
 
 
 def measured(title):
-    print(f"\n{title}\n{'':52}" + "".join(f"{s.name + ' p50':>16}{'p99':>9}{'max ms':>9}{'cpu ms':>9}{'found':>7}" for s in servers))
+    print(f"\n{title}\n{'':54}" + "".join(f"{s.name + ' p50':>16}{'p99':>9}{'max ms':>9}{'cpu ms':>9}" for s in servers) + f"{'found':>7}{'same':>6}")
     for kind, make in KINDS.items():
-        asked, line = [make() for _ in range(ASKS)], f"{kind:52}"
-        for s in servers:
-            times, found, cpu = [], 0, s.cpu()
-            for path, params in asked:
+        asked, line, found, same = [make() for _ in range(ASKS)], f"{kind:54}", 0, 0
+        times, cpus = [[] for _ in servers], [0.0 for _ in servers]
+        for path, params in asked:
+            bodies = []
+            for i, s in enumerate(servers):
+                before = s.cpu()
                 status, body, ms = s.ask(path, params)
+                cpus[i] += s.cpu() - before
                 if status != 200:
                     print(body)
-                found += sum(len(json.loads(x).get("results", [])) for x in body.splitlines())
-                times.append(ms)
-            times.sort()
-            line += f"{times[len(times) // 2]:16.1f}{times[min(len(times) - 1, len(times) * 99 // 100)]:9.1f}{times[-1]:9.1f}{(s.cpu() - cpu) * 1000 / ASKS:9.1f}{found / ASKS:7.0f}"
-        print(line, flush=True)
+                times[i].append(ms)
+                bodies.append(body)
+            found += sum(len(json.loads(x).get("results", [])) for x in bodies[0].splitlines())
+            same += len(set(bodies)) == 1
+        for t, cpu in zip(times, cpus):
+            t.sort()
+            line += f"{t[len(t) // 2]:16.1f}{t[min(len(t) - 1, len(t) * 99 // 100)]:9.1f}{t[-1]:9.1f}{cpu * 1000 / ASKS:9.1f}"
+        print(line + f"{found / ASKS:7.0f}{same:6}", flush=True)
 
 
 measured("alone")
@@ -132,5 +156,5 @@ if RATE:
 for s in servers:
     s.c.close()
 k.end()
-if PROMETHEUS:
+for p in others:
     p.end()
