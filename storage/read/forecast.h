@@ -6,8 +6,8 @@
  * of its packs (series_about). Files are asked on a worker: their directories say which of the
  * series a file has, and of FORECAST_UNITS entries in all, spread over files and series, the tables
  * of their units are read (samples, bytes), and where the range cuts a file their times. What is
- * found is then multiplied. Where no more than FORECAST_ALL units are asked for all of them are read,
- * and their samples added up are a bound, too.
+ * found is then multiplied. Where no more than FORECAST_ALL units are asked for all of them are
+ * read, and their samples added up are a bound, too.
  * (1) Only series of the tenant are counted, and only entries of theirs: totals of a file or a
  *     shard, which have those of others in them, are not looked at. So nothing of others leaks.
  * (2) The cost is bounded by the files, whatever the number of series: 64 looks into a directory a
