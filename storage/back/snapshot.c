@@ -26,6 +26,12 @@
 static const char *const linked[] = { "METADATA", "CARDINALITY", ASIDEBOOK_NAME };
 static const char *const copied[] = { "TENANTS.a", "TENANTS.b", "MANIFEST.a", "MANIFEST.b" };
 
+/* What to do about it: retention cannot free what snapshots hold, nor wait for the next round. */
+#define FULL                                                                                        \
+ ". The disk is full, and a snapshot needs some KB for names of files and the end of the log: "     \
+ "remove one that is not needed (kymoctl snapshot --list, --remove NAME), keep less (--retention, " \
+ "--retention.size), or enlarge the disk"
+
 enum step {
 	REST,
 	PREPARE,
@@ -672,7 +678,8 @@ static void end(struct snapshots *s)
 	if (makes && e) {
 		LOG_WARN(
 		    "snapshot_failed", "name=%s err=%s text=\"%s\"", r->name, err_text(e), s->why);
-		(void)errbuf_set(&r->eb, e, "%s", s->why[0] ? s->why : err_text(e));
+		(void)errbuf_set(&r->eb, e, "%s%s", s->why[0] ? s->why : err_text(e),
+		    e == ERR_NOSPACE ? FULL : "");
 	}
 	if (makes && !e)
 		LOG_INFO("snapshot_made",

@@ -98,13 +98,17 @@ static enum err ask(struct storetest *s, struct snapshot_req *r)
 	return r->err;
 }
 
+static char snap_text[ERRBUF_SIZE]; /* of the last one that failed */
+
 static enum err snap(struct storetest *s, bool skip_head, char name[SNAPSHOT_NAME_MAX])
 {
 	struct snapshot_req r = { .ask = SNAPSHOT_MAKE, .skip_head = skip_head };
 	enum err e = ask(s, &r);
 	memcpy(name, r.name, SNAPSHOT_NAME_MAX);
-	if (e)
+	if (e) {
 		name[0] = 0;
+		memcpy(snap_text, r.eb.text, sizeof(snap_text));
+	}
 	return e;
 }
 
@@ -408,7 +412,7 @@ static void failing(void)
 	char *dir = testlib_tmpdir("snap-fault");
 	struct storetest s;
 	char name[SNAPSHOT_NAME_MAX];
-	unsigned failed = 0, bad = 0, made = 0;
+	unsigned failed = 0, bad = 0, made = 0, full = 0, untold = 0;
 	fsdouble_start(&(struct fsdouble_opts){ .root = dir }); /* at memory speed */
 	fault_start(fsdouble_ops());
 	world(&s, dir);
@@ -423,6 +427,8 @@ static void failing(void)
 		fault_set(FAULT_ANY, NULL, 1, 0, ERR_OK);
 		failed += e != 0;
 		made += !e;
+		full += e == ERR_NOSPACE;
+		untold += e && (e == ERR_NOSPACE) != (strstr(snap_text, "--remove NAME") != NULL);
 		if (!hit)
 			break;
 		if (names_of(dir, false) != 1u + !e || (!e && names_of(dir, true)))
@@ -441,6 +447,7 @@ static void failing(void)
 	tap_ok(failed > 20 && !bad,
 	    "%u of %u calls that fail make it fail, and leave nothing (%u bad)", failed,
 	    failed + made, bad);
+	tap_ok(full > 10 && !untold, "on a full disk it says what to do (%u times)", full);
 	TAP_OK(!snap(&s, false, name));
 	storetest_close(&s);
 	fault_stop();
