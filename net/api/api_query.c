@@ -700,10 +700,11 @@ static void note_pace(const struct query *q, const struct ql_stats *st)
 	uint64_t steps = 1;
 	if (q->opts.step_ms > 0)
 		steps += (uint64_t)((q->opts.end_ms - q->opts.start_ms) / q->opts.step_ms);
-	if (st->steps_kept || !st->samples_read)
+	if (st->steps_kept)
 		return;
 	outlook_note(&api_loop_of(q->req)->pace,
-	    (struct outlook_work){ st->samples_read, outlook_times(st->series, steps) }, st->total_s);
+	    (struct outlook_work){ st->samples_read, outlook_times(st->series, steps), st->series },
+	    st->total_s);
 }
 
 static void evaluated(void *arg, struct ql *ql)

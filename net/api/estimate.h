@@ -8,7 +8,7 @@
  * (core/promql/ql_trace.h), ESTIMATE_SERIES in all, and the values of labels that stand in by() are
  * counted where they are few: from that net/api/groupings.h tells how many groups there are.
  * It brings along what the loops know of how fast queries are (net/api/outlook.h).
- * Thread: the loop that started it. Memory: some 500 bytes a shard and 80 a selector of each, 32
+ * Thread: the loop that started it. Memory: some 1,200 bytes a shard and 80 a selector of each, 32
  * bytes a series that is put into a group; what is asked is borrowed until done.
  */
 #ifndef NET_API_ESTIMATE_H
@@ -19,8 +19,13 @@
 #include "core/promql/ql_trace.h"
 #include "core/seam/source.h"
 
-struct outlook_pace { /* sums, weighted (net/api/outlook.h); zero at first */
-	double count, n, x, y, xx, xy;
+/* What queries took by their work, in powers of two (net/api/outlook.h); zero at first. */
+#define OUTLOOK_BINS 44u
+struct outlook_pace {
+	float count;
+	struct outlook_bin {
+		float n, x, y; /* weight; sums of log2 of work, and of seconds */
+	} bins[OUTLOOK_BINS];
 };
 
 /* Series put into groups, by how many keys that is done; of a shard and a selector so many. */

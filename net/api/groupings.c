@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define RATE_LEAST 1e-9
+#define ONCE       1.05
 
 struct reckoning {
 	struct ql_trace *t;
@@ -157,8 +158,12 @@ static bool is_whole(const struct ql_trace_told *t, const struct distinct *d)
 	return t->sure != SOURCE_SAMPLED || t->n <= d->seen * 1.05;
 }
 
-/* Where sets are known by a part, all of the smaller one is taken to be in the larger one. */
-static struct common common_of(const struct reckoning *r, const struct ql_trace_groups *g)
+/*
+ * Where sets are known by a part, all of the smaller one is taken to be in the larger one. A match
+ * key counts by the series that have it, or once where those of the side are told apart by it.
+ */
+static struct common common_of(const struct reckoning *r, const struct ql_trace_groups *g,
+    const struct ql_trace_node *const side[2])
 {
 	struct ql_trace_told told[2] = { keys_told(r, &g->match[0]), keys_told(r, &g->match[1]) };
 	struct common c = { .side = { told[0].n, told[1].n }, .n = -1, .part = { 1, 1 } };
@@ -175,7 +180,9 @@ static struct common common_of(const struct reckoning *r, const struct ql_trace_
 	for (unsigned i = 0; i < 2; i++) {
 		double part, n = distinct_common(set[i], set[!i], &part);
 		if (whole[!i])
-			c.part[i] = part;
+			c.part[i] = keys_told(r, &side[i]->groups.keys).n <= c.side[i] * ONCE
+			    ? part_of(n, set[i]->seen)
+			    : part;
 		if (whole[0] && whole[1])
 			c.n = n;
 	}
@@ -261,7 +268,7 @@ static void told_operator(const struct reckoning *r, struct ql_trace_node *n)
 		return;
 	const struct ql_trace_told *l = &side[0]->told, *m = &side[1]->told,
 	                           *many = &side[g->many]->told;
-	struct common c = common_of(r, g);
+	struct common c = common_of(r, g, side);
 	double part = c.part[g->many];
 	struct ql_trace_told *o = &n->told;
 	*o = *many;

@@ -1,8 +1,15 @@
 #include "net/api/outlook.h"
 
-#define DECAY        0.95 /* of what the queries before weigh */
-#define FORGET       0.7  /* ... when they would have told another time */
-#define LEAST        2.5  /* queries that must have ended, by that weight */
+#include <math.h>
+
+#define DECAY        0.98F /* of what the queries before weigh */
+#define DECAY_BIN    0.9F  /* ... of those with about as much work, beside */
+#define FORGET       0.6F  /* ... when they would have told another time */
+#define LEAST        2.5F  /* queries that must have ended, by that weight */
+#define FAINT        1e-3  /* what weighs less is not there */
+#define NEAR         1.2   /* bins: how far away others count */
+#define FAR          1e-9  /* ... all of them do where nothing is near */
+#define SERIES_WORK  64u   /* of a series that is read, in samples */
 #define FACTOR       3.0
 #define SECONDS_MIN  20e-6
 #define SERIES_BYTES 320u        /* of a column, with its labels */
@@ -26,51 +33,87 @@ uint64_t outlook_plus(uint64_t a, uint64_t b)
 
 static double work_of(struct outlook_work w)
 {
-	return (double)w.samples + (double)w.values;
+	return (double)w.samples + (double)w.values + (double)w.series * SERIES_WORK;
 }
 
-/* Errors count by their share of the time, so short queries are told as well as long ones. */
 void outlook_note(struct outlook_pace *p, struct outlook_work w, double seconds)
 {
-	double y = seconds > SECONDS_MIN ? seconds : SECONDS_MIN, x = work_of(w), by = 1 / (y * y);
-	double per_s, told = outlook_seconds(p, w, &per_s);
+	double y = seconds > SECONDS_MIN ? seconds : SECONDS_MIN, work = work_of(w), per_s;
+	double x = work > 1 ? log2(work) : 0, told = outlook_seconds(p, w, &per_s);
 	bool off = told >= 0 && (told > y * FACTOR || told * FACTOR < y);
-	double keep = off ? FORGET : DECAY;
-	*p = (struct outlook_pace){ .n = p->n * keep + by,
-		.x = p->x * keep + x * by,
-		.y = p->y * keep + y * by,
-		.xx = p->xx * keep + x * x * by,
-		.xy = p->xy * keep + x * y * by,
-		.count = p->count * keep + 1 };
+	struct outlook_bin *b = &p->bins[x < OUTLOOK_BINS - 1 ? (size_t)x : OUTLOOK_BINS - 1];
+	for (unsigned i = 0; i < OUTLOOK_BINS; i++) {
+		p->bins[i].n *= DECAY;
+		p->bins[i].x *= DECAY;
+		p->bins[i].y *= DECAY;
+	}
+	float keep = off ? FORGET : DECAY_BIN;
+	*b = (struct outlook_bin){
+		.n = b->n * keep + 1, .x = b->x * keep + (float)x, .y = b->y * keep + (float)log2(y)
+	};
+	p->count = p->count * DECAY + 1;
 }
 
 void outlook_add(struct outlook_pace *p, const struct outlook_pace *more)
 {
-	p->n += more->n;
-	p->x += more->x;
-	p->y += more->y;
-	p->xx += more->xx;
-	p->xy += more->xy;
 	p->count += more->count;
+	for (unsigned i = 0; i < OUTLOOK_BINS; i++) {
+		p->bins[i].n += more->bins[i].n;
+		p->bins[i].x += more->bins[i].x;
+		p->bins[i].y += more->bins[i].y;
+	}
+}
+
+struct line {
+	double x, y, slope; /* of logarithms */
+};
+
+/* The line through what is near x. */
+static struct line line_at(const struct outlook_pace *p, double x)
+{
+	double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+	struct line l = { .slope = 1 };
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < OUTLOOK_BINS; i++) {
+			const struct outlook_bin *b = &p->bins[i];
+			if ((double)b->n < FAINT)
+				continue;
+			double bx = (double)b->x / (double)b->n, by = (double)b->y / (double)b->n;
+			double d = (bx - x) / NEAR, weight = (double)b->n * (exp(-d * d / 2) + FAR);
+			n += pass ? 0 : weight;
+			sx += pass ? 0 : weight * bx;
+			sy += pass ? 0 : weight * by;
+			sxx += pass ? weight * (bx - l.x) * (bx - l.x) : 0;
+			sxy += pass ? weight * (bx - l.x) * (by - l.y) : 0;
+		}
+		l.x = n > 0 ? sx / n : 0;
+		l.y = n > 0 ? sy / n : 0;
+	}
+	if (sxx > n * 1e-3)
+		l.slope = sxy / sxx;
+	l.slope = l.slope < 0 ? 0 : l.slope > 1 ? 1 : l.slope;
+	return l;
 }
 
 double outlook_seconds(const struct outlook_pace *p, struct outlook_work w, double *per_s)
 {
-	double d = p->n * p->xx - p->x * p->x, slope = 0, begin = 0;
+	double work = work_of(w), x = work > 1 ? log2(work) : 0, low = INFINITY, high = -INFINITY;
 	*per_s = -1;
-	if (p->count < LEAST || p->xx <= 0)
-		return -1;
-	if (d > p->n * p->xx * 1e-9)
-		slope = (p->n * p->xy - p->x * p->y) / d;
-	if (slope > 0)
-		begin = (p->y - slope * p->x) / p->n;
-	if (slope <= 0 || begin < 0) { /* through the origin */
-		slope = p->xy / p->xx;
-		begin = 0;
+	for (unsigned i = 0; i < OUTLOOK_BINS; i++) {
+		const struct outlook_bin *b = &p->bins[i];
+		double bx = (double)b->n < FAINT ? -1 : (double)b->x / (double)b->n;
+		low = bx >= 0 && bx < low ? bx : low;
+		high = bx > high ? bx : high;
 	}
-	if (slope > 0)
-		*per_s = 1 / slope;
-	return begin + slope * work_of(w);
+	if (p->count < LEAST || high < 0)
+		return -1;
+	double at = x < low ? low : x > high ? high : x;
+	struct line l = line_at(p, at);
+	double y = l.y + l.slope * (at - l.x) + (x > at ? x - at : 0);
+	double seconds = exp2(y);
+	if (work > 0)
+		*per_s = work / seconds;
+	return seconds;
 }
 
 /* ---- the query ---- */
@@ -187,7 +230,7 @@ static void join_add(struct outlook *o, const struct ql_trace *t, const struct q
 void outlook_make(struct outlook *o, const struct ql_trace *t, const struct estimate *e,
     const struct ql_peek *peek, const struct outlook_limits *limits)
 {
-	uint64_t values = 0;
+	uint64_t values = 0, series = 0;
 	int i = 0;
 	bool kept = peek->steps_kept > 0;
 	struct parts part = { 1, 1 };
@@ -207,7 +250,8 @@ void outlook_make(struct outlook *o, const struct ql_trace *t, const struct esti
 		    values, outlook_times(outlook_times(f->series, p->steps), p->pipes));
 	}
 	uint64_t samples = outlook_plus(o->all.memory_samples, o->all.file_samples);
-	struct outlook_work w = { share(samples, peek->part), share(values, peek->part) };
+	struct outlook_work w = { share(samples, peek->part), share(values, peek->part),
+		peek->part > 0 ? series : 0 };
 	o->seconds = outlook_seconds(&e->pace, w, &o->per_s);
 	if (kept)
 		join_add(o, t, peek);

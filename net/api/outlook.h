@@ -2,12 +2,15 @@
  * outlook - what a query will take, by estimates of what it reads (net/api/estimate.h): memory,
  * which limit would refuse it, and how long it would run.
  *
- * The time follows from what queries took that have ended: each loop keeps sums (outlook_note) of
- * its last ones, some dozens, through which a line is laid: seconds = begin + work / rate, every
- * query with the same weight whatever its size. Work is samples read and values made: series times
- * steps. They tell of the machine, not of what anybody has.
+ * The time follows from what queries took that have ended: each loop keeps (outlook_note) of its
+ * last ones, some dozens, the mean of the logarithm of their seconds, by their work in powers of
+ * two. Through these a line is laid near the work that is asked for, neither falling nor steeper
+ * than in proportion; for more than all of them it goes on in proportion, less takes as long as the
+ * least. Logarithms, since a machine that is busy makes some queries ten times longer, and a mean
+ * of times would be theirs. Work is samples read, values made (series times steps) and series. They
+ * tell of the machine, not of what anybody has.
  *
- * Thread: a pace on its loop; sums of copies anywhere. Cost: some additions a query.
+ * Thread: a pace on its loop; sums of copies anywhere. Cost: 0.1 us a query, 1 us to be asked.
  */
 #ifndef NET_API_OUTLOOK_H
 #define NET_API_OUTLOOK_H
@@ -18,7 +21,7 @@
 #include "net/api/estimate.h"
 
 struct outlook_work {
-	uint64_t samples, values;
+	uint64_t samples, values, series;
 };
 void outlook_note(struct outlook_pace *p, struct outlook_work w, double seconds);
 void outlook_add(struct outlook_pace *p, const struct outlook_pace *more);
