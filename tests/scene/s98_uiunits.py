@@ -13,7 +13,7 @@ CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".json": "application/json", ".md": "text/markdown", ".svg": "image/svg+xml", ".txt": "text/plain"}
 PAGE = b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>unit tests</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/ui/kymo.css"></head><body></body></html>'
 PLACES = {"/ui/": os.path.abspath(os.path.join(SRC, "net", "ui")), "/tests/": os.path.abspath(os.path.join(SRC, "tests", "ui"))}
-FILE_S = 60  # what one file may take, on a busy machine
+FILE_S = 300  # what one file may take, on a busy machine
 
 
 class Files(http.server.BaseHTTPRequestHandler):

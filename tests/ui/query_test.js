@@ -238,12 +238,12 @@ test("refresh", async () => {
 	const v = await open("g0.expr=up&g0.tab=1&g1.expr=up&g1.tab=1&g1.end_input=2023-11-14%2022:13:20&refresh=1s");
 	await v.idle();
 	const before = queries().length, writes = v.log.length;
-	ok(await until(() => queries().length > before, 4000), "asks again by itself");
+	ok(await until(() => queries().length > before), "asks again by itself");
 	await v.idle();
 	equal([queries().length, v.log.length], [before + 1, writes], "only what ends now, and writes no address");
 	v.type(0, "half(");
 	const typed = queries().length;
-	ok(await until(() => queries().length > typed, 4000), "while somebody types");
+	ok(await until(() => queries().length > typed), "while somebody types");
 	equal(queries().at(-1).params.query, "up", "what was run is asked, not what is typed");
 	equal(v.area(0).value, "half(", "which stays");
 	await v.idle();
@@ -262,7 +262,7 @@ test("what is being written is neither run nor lost by others", async () => {
 	v.type(0, "up + sum(");
 	v.type(1, "down + sum(");
 	asked.length = 0;
-	ok(await until(() => queries().length > 1, 4000), "asks again by itself");
+	ok(await until(() => queries().length > 1), "asks again by itself");
 	await v.idle();
 	equal([...new Set(queries().map(q => q.params.query))].sort(), ["down", "up"], "what was run before");
 	equal([v.area(0).value, v.area(1).value, v.root.querySelector("[aria-invalid=true], .k-failed")], ["up + sum(", "down + sum(", null], "the texts stay");
@@ -284,7 +284,7 @@ test("asking again leaves the reader where he is", async () => {
 	await v.idle();
 	const again = async () => {
 		const n = queries().length;
-		await until(() => queries().length > n, 4000);
+		await until(() => queries().length > n);
 		await v.idle();
 	};
 	const field = v.root.querySelector("input.k-range");
@@ -386,11 +386,11 @@ test("refresh waits where the server asks to", async () => {
 	await v.idle();
 	answer = () => ({error: "busy", errorType: "unavailable", status: 503, headers: {"Retry-After": "3"}});
 	const n = queries().length;
-	await until(() => queries().length > n, 4000);
+	await until(() => queries().length > n);
 	answer = usual;
 	await sleep(1800);
 	equal([queries().length, v.root.querySelector(".k-message")?.textContent], [n + 1, "busy; the server asks to wait 3 s"], "so long as it asked");
-	ok(await until(() => queries().length > n + 1, 4000), "then it goes on");
+	ok(await until(() => queries().length > n + 1), "then it goes on");
 	leave();
 	leave = () => {};
 });

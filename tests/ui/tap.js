@@ -97,7 +97,7 @@ export const sleep = ms => new Promise(done => setTimeout(done, ms));
 export const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
 
 /* Until fn() is truthy; its value, or null when it never was. */
-export async function until(fn, ms = 5000) {
+export async function until(fn, ms = 30000) {
 	const end = performance.now() + ms;
 	for (;;) {
 		const value = fn();

@@ -52,7 +52,7 @@ test("end", async () => {
 	const {told, at, el, p} = bar({range: 600e3});
 	ok(at("Forward by half the range").disabled, "nothing is later than now");
 	at("Back by half the range").click();
-	ok(Math.abs(p.end - (Date.now() - 300e3)) < 2000 && p.end % 1000 === 0, "back by half a range");
+	ok(Math.abs(p.end - (Date.now() - 300e3)) < 60000 && p.end % 1000 === 0, "back by half a range");
 	at("Forward by half the range").click();
 	equal(p.end, null, "and forward to now");
 	const set = text => {
@@ -65,7 +65,7 @@ test("end", async () => {
 	set("1700000000");
 	equal(p.end, 1700000000e3, "Unix seconds");
 	set("now-1h");
-	ok(Math.abs(p.end - (Date.now() - 3600e3)) < 2000, "relative");
+	ok(Math.abs(p.end - (Date.now() - 3600e3)) < 60000, "relative");
 	set("soon");
 	ok(el.querySelector(".k-pop input").getAttribute("aria-invalid") === "true", "what is none is marked, and the choice stays open");
 	el.querySelector(".k-pop").dispatchEvent(new KeyboardEvent("keydown", {key: "Escape", bubbles: true}));
