@@ -6,6 +6,9 @@
  * mem_setup took is let go and the call is tried again; from then on mem_short() is true: whoever
  * works for a client ends with an error (core/base/purse.h) until mem_tick() could take the reserve
  * again. Only when even the reserve did not help the process panics.
+ * In the sharp build (KYMO_SHARP, tests/README.md) the first MEM_SOILED_MOST bytes of fresh memory
+ * are other ones each time: a decoder that reads what it has not written says something else when
+ * it is asked again.
  * What is freed lies in malloc's lists and, for large blocks, in core/base/block.h. mem_trim_soon()
  * says that much was freed; mem_tick() hands it to the system.
  *
@@ -15,6 +18,8 @@
 #define CORE_BASE_MEM_H
 
 #include "core/base/check.h"
+
+#define MEM_SOILED_MOST ((size_t)64 << 10)
 
 /*
  * mem_try returns NULL instead of a panic (decoders of hostile sizes). mem_array: realloc with

@@ -155,8 +155,30 @@ static void sizes(void)
 	tap_is_u64(block_free_bytes(), 0, "all can go at once");
 }
 
+#ifdef KYMO_SHARP
+static void soiled(void)
+{
+	uint8_t *a = mem_alloc(100), *b = mem_alloc(100), was[100];
+	tap_ok(a[0] != b[0] && a[99] == a[0], "fresh memory is never the same twice in a row");
+	memcpy(was, b, sizeof(was));
+	b = mem_realloc(b, 1000);
+	tap_ok(!memcmp(b, was, sizeof(was)) && b[999] != was[0] && b[999] != a[0],
+	    "so is what is added to a piece, of which the rest stays");
+	mem_free(a);
+	mem_free(b);
+	a = mem_array(NULL, 10, 8);
+	b = mem_try(80);
+	tap_ok(a[0] != b[0] && a[79] == a[0], "and arrays, and pieces that may fail");
+	mem_free(a);
+	mem_free(b);
+}
+#endif
+
 int main(void)
 {
+#ifdef KYMO_SHARP
+	soiled();
+#endif
 	if (SANITIZED) {
 		tap_skip("a sanitizer has its own malloc");
 		return tap_done();
