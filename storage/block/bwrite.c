@@ -481,11 +481,11 @@ static enum err series_end(struct bwrite *w)
 		return ERR_OK;
 	bool joined = w->parts_count > 1;
 	enum err e = joined ? parts_join(w) : ERR_OK;
-	size_t chunks = 0;
+	size_t chunks = 0, labels = labels_back(w);
 	if (!e)
 		e = pieces_write(w, joined ? &w->again : &w->parts, &chunks);
 	if (!e)
-		e = bwindex_series(w->index, w->labels, labels_back(w), w->chunks, chunks);
+		e = bwindex_series(w->index, w->labels, labels, w->chunks, chunks);
 	w->block->meta.series++;
 	w->parts_count = 0;
 	buf_clear(&w->parts);
