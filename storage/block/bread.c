@@ -8,6 +8,7 @@
 #include "storage/block/bsegs.h"
 #include "storage/block/bselect.h"
 #include "storage/block/btomb.h"
+#include "storage/chunk/colruns.h"
 
 #define TOMBSTONES_MAX ((size_t)1 << 30)
 
@@ -22,8 +23,10 @@ struct bread {
 	struct btombs tombs;
 	struct bread_counts counts;
 	struct buf scratch;
-	struct column column, part, merged;
-	bool lost; /* a page could not be read */
+	struct column column;
+	struct colruns runs;
+	uint64_t spent; /* bytes of chunks that this walk has read */
+	bool lost;      /* a page could not be read */
 
 	/* the walk */
 	struct bread_walk walk;
@@ -149,8 +152,7 @@ void bread_close(struct bread *b)
 	bsegs_close(&b->segs);
 	btombs_release(&b->tombs);
 	column_release(&b->column);
-	column_release(&b->part);
-	column_release(&b->merged);
+	colruns_release(&b->runs);
 	buf_release(&b->scratch);
 	arena_release(&b->arena);
 	mem_free(b);
@@ -174,33 +176,29 @@ static void tell_chunk(struct bread *b, uint64_t ref, const char *what)
 	bdamage_tell(&b->damage, bsegs_name(&b->segs, ref), (uint32_t)ref, what);
 }
 
-/* Rows from `from` on do not come behind the others: they are joined, the later chunk wins. */
-static void joined(struct bread *b, struct column *to, uint32_t from)
-{
-	column_clear(&b->part);
-	column_append(&b->part, to, from, to->count - from);
-	column_keep(to, 0, 0, from);
-	column_clear(&b->merged);
-	column_merge(&b->part, to, &b->merged);
-	column_swap(to, &b->merged);
-	column_clear(&b->merged);
-}
-
-static void chunk_read(struct bread *b, const struct bindex_chunk *c, struct column *to)
+/* Rows that do not come behind the others are joined with them: the later chunk wins. */
+static void chunk_read(struct bread *b, const struct bindex_chunk *c)
 {
 	struct bsegs_chunk data;
 	const char *what;
+	struct column *to = colruns_top(&b->runs);
 	uint32_t before = to->count;
 	enum err e = bsegs_chunk(&b->segs, c->ref, &data, &what);
-	if (!e)
+	if (!e && data.len > b->segs.bytes - b->spent) {
+		e = ERR_DAMAGED;
+		what = "chunks are referred to more than once";
+	}
+	if (!e) {
+		b->spent += data.len;
 		e = bchunk_decode(data.type, data.data, data.len, &b->scratch, to, &what);
+	}
 	if (e) {
 		tell_chunk(b, c->ref, what ? what : err_text(e));
 		return;
 	}
 	b->counts.chunks++;
-	if (before && to->t_ms[before] <= to->t_ms[before - 1])
-		joined(b, to, before);
+	if (before && to->count > before && to->t_ms[before] <= to->t_ms[before - 1])
+		colruns_split(&b->runs, before);
 }
 
 static void cut(struct column *c, int64_t from, int64_t to)
@@ -249,6 +247,7 @@ enum err bread_walk(struct bread *b, const struct bread_walk *w, struct errbuf *
 	b->walk = *w;
 	b->after = w->after_ref;
 	b->in_series = false;
+	b->spent = 0;
 	enum err e = guarded(b, walk_begin, &g);
 	b->walking = !e;
 	return e;
@@ -305,16 +304,16 @@ static void fill(struct bread *b)
 {
 	const struct bindex_series *s = &b->series;
 	int64_t from = b->walk.t_from_ms, to = b->walk.t_to_ms, end = INT64_MIN;
-	column_clear(&b->column);
 	for (; b->chunk < s->chunks_count; b->chunk++) {
 		const struct bindex_chunk *c = &s->chunks[b->chunk];
 		if (outside(c, from, to))
 			continue;
-		if (b->column.count >= BREAD_SAMPLES && c->t_min_ms > end)
+		if (colruns_rows(&b->runs) >= BREAD_SAMPLES && c->t_min_ms > end)
 			break;
-		chunk_read(b, c, &b->column);
+		chunk_read(b, c);
 		end = c->t_max_ms > end ? c->t_max_ms : end;
 	}
+	colruns_join(&b->runs, &b->column);
 	cut(&b->column, from, to);
 	bury(b, s->ref, &b->column);
 	b->in_series = b->chunk < s->chunks_count;
@@ -377,7 +376,8 @@ static void series_read(void *arg)
 	struct column c = { 0 };
 	for (uint32_t i = 0; i < s.chunks_count; i++)
 		if (!outside(&s.chunks[i], g->t_from_ms, g->t_to_ms))
-			chunk_read(b, &s.chunks[i], &c);
+			chunk_read(b, &s.chunks[i]);
+	colruns_join(&b->runs, &c);
 	cut(&c, g->t_from_ms, g->t_to_ms);
 	bury(b, g->ref, &c);
 	*g->labels = (struct labels){ .bytes = arena_dup(g->arena, s.labels.bytes, s.labels.len),
@@ -399,5 +399,6 @@ enum err bread_series(struct bread *b, uint32_t ref, int64_t t_from_ms, int64_t 
 		.labels = labels,
 		.to = to };
 	b->walking = b->in_series = false; /* the index holds one series at a time */
+	b->spent = 0;
 	return guarded(b, series_read, &g);
 }

@@ -14,7 +14,10 @@
  * A walk can be broken off and begun again: its place is the reference of the last item's series
  * (item.ref), walk.after_ref of the next one. References ascend.
  *
- * Any bytes are safe. Magic numbers, versions, every CRC, order of symbols, labels and offsets are
+ * Any bytes are safe, and take bounded time: chunks that overlap, as those of hostile blocks may
+ * all do, are joined in n log n (storage/chunk/colruns.h), and a walk reads no more bytes of chunks
+ * than the block has; what an index that refers to them again and again has beyond is damage.
+ * Magic numbers, versions, every CRC, order of symbols, labels and offsets are
  * checked. What is wrong with the index's frame ends bread_open; a damaged series or chunk is told
  * (bdamage.h), counted and left out.
  *

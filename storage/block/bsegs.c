@@ -53,6 +53,7 @@ static enum err one(void *arg, const char *name)
 		s->items = mem_array(s->items, s->cap, sizeof(*s->items));
 	}
 	s->items[s->count++] = seg;
+	s->bytes += seg.len;
 	return ERR_OK;
 }
 

@@ -22,6 +22,7 @@ struct bseg {
 struct bsegs {
 	struct bseg *items;
 	size_t count, cap;
+	uint64_t bytes; /* of all */
 };
 struct bsegs_chunk {
 	uint8_t type;

@@ -9,6 +9,7 @@
 #include "storage/block/bstream.h"
 #include "storage/block/btomb.h"
 #include "storage/block/bwindex.h"
+#include "storage/chunk/colruns.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +77,8 @@ struct bwrite {
 	struct buf texts; /* of labels */
 	struct bindex_chunk *chunks;
 	size_t chunks_cap;
-	struct column all, part, merged;
+	struct column all;
+	struct colruns runs;
 	struct buf bits, again;
 };
 
@@ -393,39 +395,21 @@ static enum err pieces_write(struct bwrite *w, const struct buf *pieces, size_t 
 	return e ? e : r.bad ? ERR_BUG : ERR_OK;
 }
 
-/* Times that do not go on behind the ones before are joined with them, the later part wins. */
-static void part_join(struct bwrite *w)
-{
-	if (!w->all.count || w->part.t_ms[0] > w->all.t_ms[w->all.count - 1]) {
-		column_append(&w->all, &w->part, 0, w->part.count);
-	} else {
-		column_clear(&w->merged);
-		column_merge(&w->part, &w->all, &w->merged);
-		column_swap(&w->all, &w->merged);
-		column_clear(&w->merged);
-	}
-	column_clear(&w->part);
-}
-
-/*
- * A series that came in several parts: its chunks are cut anew. A chunk that does not begin behind
- * the one before begins the next part; more of them at once are of one, and in order.
- */
+/* A series that came in several parts: its chunks are cut anew, the later part wins. */
 static enum err parts_join(struct bwrite *w)
 {
 	struct wire_reader r = wire_reader(w->parts.data, w->parts.len);
 	struct piece p;
-	column_clear(&w->all);
-	column_clear(&w->part);
 	while (piece_take(&r, &p)) {
-		if (w->part.count && p.t_min_ms <= w->part.t_ms[w->part.count - 1])
-			part_join(w);
-		enum err e = bchunk_decode(p.type, p.data, p.len, &w->bits, &w->part, NULL);
+		struct column *top = colruns_top(&w->runs);
+		uint32_t had = top->count;
+		enum err e = bchunk_decode(p.type, p.data, p.len, &w->bits, top, NULL);
 		if (e)
 			return ERR_BUG;
+		if (had && top->count > had && top->t_ms[had] <= top->t_ms[had - 1])
+			colruns_split(&w->runs, had);
 	}
-	if (w->part.count)
-		part_join(w);
+	colruns_join(&w->runs, &w->all);
 	struct sample_column c = column_view(&w->all, 0, w->all.count);
 	buf_clear(&w->again);
 	for (uint32_t at = 0; at < c.count;) {
@@ -664,8 +648,7 @@ static void release(struct bwrite *w)
 		tree_remove(w->dir, w->scratch_name);
 	fsio_dir_close(w->dir);
 	column_release(&w->all);
-	column_release(&w->part);
-	column_release(&w->merged);
+	colruns_release(&w->runs);
 	struct buf *bufs[] = { &w->key, &w->value, &w->series_key, &w->parts, &w->texts, &w->bits,
 		&w->again };
 	for (size_t i = 0; i < COUNT_OF(bufs); i++)

@@ -7,7 +7,9 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/wire.h"
+#include "core/model/chunkenc.h"
 #include "storage/block/btomb.h"
+#include "storage/block/bwindex.h"
 #include "tests/lib/blocktest.h"
 #include "tests/lib/testlib.h"
 
@@ -284,6 +286,92 @@ static void damaged(void)
 	tap_ok(c.samples == whole.samples && !t.count, "then it is as it was");
 }
 
+/*
+ * A block of one series whose chunks all overlap, and the index says that they do not: 100 of one
+ * sample less than the one before, each from the first time on, and, when again, all of them the
+ * same bytes of the file.
+ */
+static void craft(const char *to, bool again)
+{
+	enum {
+		CHUNKS = 100
+	};
+	static const char meta[] =
+	    "{\"ulid\":\"01HF0123456789ABCDEFGHJKMN\",\"minTime\":0,\"maxTime\":"
+	    "1800000000000,\"version\":1,\"compaction\":{\"level\":1}}";
+	struct fsio_dir *d, *chunks;
+	struct bindex_chunk refs[CHUNKS];
+	struct label l = { .name = "__name__", .name_len = 8, .value = "m", .value_len = 1 };
+	int64_t t[CHUNKS];
+	double v[CHUNKS];
+	struct buf file, bits;
+	buf_init(&file);
+	buf_init(&bits);
+	buf_add(&file, "\x85\xbd\x40\xdd\1\0\0\0", 8);
+	for (uint32_t c = 0; c < CHUNKS; c++) {
+		struct chunkenc told;
+		uint8_t head[8];
+		for (uint32_t i = 0; i < CHUNKS - c; i++) {
+			t[i] = T0 + i;
+			v[i] = c;
+		}
+		struct sample_column all = { .count = CHUNKS - c, .t_ms = t, .v = v };
+		buf_clear(&bits);
+		chunkenc_next(&all, 0, &bits, &told);
+		refs[c] = (struct bindex_chunk){ .t_min_ms = T0 + c,
+			.t_max_ms = T0 + c,
+			.ref = again && c ? refs[0].ref : file.len };
+		if (again && c)
+			continue;
+		buf_add(&file, head, (size_t)(wire_store_varint(head, bits.len) - head));
+		size_t from = file.len;
+		buf_add_u8(&file, (uint8_t)told.type);
+		buf_add(&file, bits.data, bits.len);
+		uint32_t crc = __builtin_bswap32(crc32c(0, file.data + from, file.len - from));
+		buf_add(&file, &crc, 4);
+	}
+	CHECK(!fsio_dir_open(to, true, &d) && !fsio_dir_sub(d, "chunks", true, &chunks));
+	CHECK(!fsio_replace(chunks, "000001", file.data, file.len));
+	CHECK(!fsio_replace(d, "meta.json", meta, sizeof(meta) - 1));
+	struct bwindex *w = bwindex_create(d, "index", d, 1u << 20);
+	CHECK(!bwindex_series(w, &l, 1, refs, CHUNKS) && !bwindex_finish(w, NULL, NULL, &eb));
+	fsio_dir_close(chunks);
+	fsio_dir_close(d);
+	buf_release(&file);
+	buf_release(&bits);
+}
+
+/* What an index can ask for costs what the block has, not its square. */
+static void overlaps(void)
+{
+	char *top = testlib_tmpdir("bread"), *path = testlib_path(top, "01HF0123456789ABCDEFGHJKMN");
+	struct bread *b;
+	struct bread_item it;
+	struct told t = { 0 };
+	struct bdamage damage = { .told = on_damage, .arg = &t };
+	struct bread_walk all = { .t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX };
+	for (unsigned again = 0; again < 2; again++) {
+		craft(path, again);
+		TAP_OK(!bread_open(path, &damage, &b, &eb) && !bread_walk(b, &all, &eb) &&
+		    !bread_next(b, &it, &eb));
+		unsigned wrong = it.column->count != 100;
+		for (uint32_t i = 0; !wrong && i < 100; i++)
+			wrong +=
+			    it.column->t_ms[i] != T0 + i || it.column->v[i] != (again ? 0 : 99 - i);
+		tap_is_u64(wrong, 0, "of chunks that overlap the later ones win");
+		struct bread_counts n = bread_counts(b);
+		tap_ok(again ? n.chunks < 3 && n.damaged_chunks > 97 && t.count == n.damaged_chunks
+		             : n.chunks == 100 && !t.count,
+		    "%" PRIu64 " chunks are read, %" PRIu64 " of them no more", n.chunks,
+		    n.damaged_chunks);
+		bread_close(b);
+		testlib_rmtree(path);
+	}
+	testlib_rmtree(top);
+	free(path);
+	free(top);
+}
+
 /* Every value of host is said to have one list: that of the first host, or of all series. */
 static void lists_lie(bool all)
 {
@@ -477,6 +565,7 @@ int main(void)
 	places();
 	deleted();
 	damaged();
+	overlaps();
 	lists();
 	fifo();
 	shrinking();
