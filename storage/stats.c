@@ -4,9 +4,16 @@
  * A label that has more values in a shard than BIG (BIG_LISTS where only lists are wanted) gets a
  * sketch of them instead, and only its BEST pairs of that shard go to the table: series are spread
  * over shards by hash, so what is large in all is among the largest of each.
- * Beyond PAIRS_MAX pairs a loop those not seen before go to the sketch of their name alone.
+ *
+ * (1) All counts of a store together hold what STORE_STATS_* say at most: COUNTS_MOST are under
+ *     way, others wait, and each has its part for its loops and for what is put together.
+ * (2) Where half of a loop's part is taken, a pair needs ever more series of a shard to get into
+ *     the table; where all is, none does. What is left out goes to the sketch of its name, as long
+ *     as there is room for one, and the name remembers the most series that a pair left out had
+ *     there. So a figure is exact, or too low by as much as it says (struct store_top: off).
  * A walk over values may tell one twice where series come meanwhile: it counts once a shard.
  */
+#include "core/base/budget.h"
 #include "core/base/num.h"
 #include "core/base/rune.h"
 #include "core/base/sketch.h"
@@ -17,16 +24,19 @@
 #include "storage/store_priv.h"
 #include <stdlib.h>
 
-#define PAIRS_MAX   1000000u
-#define BIG         (PAIRS_MAX / 16)
+#define BIG         62500u
 #define BIG_LISTS   CARDHIST_EXACT
 #define BEST        256u
+#define COUNTS_MOST 2u
+#define PAGE        256u /* pairs: so that none is moved */
+#define LEVELS      32u  /* of a loop's part of memory: (2) */
 #define STEP_SERIES 256u
 #define STEP_NAMES  64u
 #define STEP_VALUES 256u
 #define STEP_BYTES  (64u << 10) /* of texts */
 #define SHOWN_MAX   (sizeof(((struct store_top *)0)->name) - 1)
 #define NO_SHARD    UINT16_MAX
+#define NO_NAME     UINT32_MAX
 #define INDEX_PARTS 256u /* so that one part grows within a slice */
 #define INDEX_FIRST 16u  /* slots of a part to begin with, in the arena */
 
@@ -42,6 +52,7 @@ struct pair {
 	const char *value;         /* cut to what a list shows */
 	uint32_t name;             /* index of names */
 	uint16_t value_len, shard; /* the last one that told it */
+	uint16_t told;             /* by so many */
 };
 struct name {
 	uint64_t hash;
@@ -49,10 +60,14 @@ struct name {
 	uint32_t len;
 	uint64_t values, bytes;
 	struct sketch *sketch; /* of its pairs' hashes, once it had too many; NULL */
+	uint64_t values_most;  /* of one shard: it has as many at least */
+	/* the most series that a pair left out had, in the shard of now and over all (2) */
+	uint64_t left_out, off;
+	bool about; /* values may be more */
 };
 struct best { /* a pair of a label that has too many; a heap, the least first */
 	uint64_t hash, series;
-	const char *value; /* cut */
+	char *value; /* cut; its own room, of SHOWN_MAX bytes */
 	size_t value_len;
 };
 enum count_at {
@@ -68,9 +83,14 @@ struct count { /* what one loop found */
 	struct share *share;
 	unsigned shard; /* next one */
 	struct arena texts;
-	uint64_t seed; /* secret: labels that meet in one place cannot be made */
-	struct pair *pairs;
-	uint32_t pairs_count, pairs_cap;
+	uint64_t seed;       /* secret: labels that meet in one place cannot be made */
+	size_t held, room;   /* bytes beside those of texts; all that it may hold */
+	bool joins;          /* the others' tables come into it: their room is its own, too */
+	uint16_t shards;     /* that were counted */
+	struct pair **pairs; /* in pages */
+	uint32_t pairs_count, pages_count, pages_cap;
+	uint64_t names_left_out; /* most values of a name that found no room */
+	uint64_t pairs_left_out; /* values of such names */
 	struct name *names;
 	uint32_t names_count, names_cap;
 	struct index pairs_index, names_index;
@@ -95,6 +115,53 @@ struct count { /* what one loop found */
 	size_t step_bytes;
 };
 
+static struct pair *pair_at(const struct count *c, uint32_t place)
+{
+	return &c->pairs[place / PAGE][place % PAGE];
+}
+
+/* ---- room ---- */
+
+static size_t count_bytes(const struct count *c)
+{
+	return c->held + arena_used(&c->texts);
+}
+
+static bool has_room(const struct count *c)
+{
+	return c->joins || count_bytes(c) < c->room;
+}
+
+/* (2) */
+static bool is_admitted(const struct count *c, uint64_t series)
+{
+	size_t bytes = count_bytes(c), half = c->room / 2;
+	if (c->joins || bytes < half)
+		return true;
+	size_t level = (bytes - half) / (c->room / LEVELS);
+	return bytes < c->room && series >> (level + 1);
+}
+
+static void sketch_for(struct count *c, struct name *n)
+{
+	if (n->sketch)
+		return;
+	if (!has_room(c)) {
+		n->about = true;
+		return;
+	}
+	n->sketch = mem_zalloc(sizeof(*n->sketch));
+	c->held += sizeof(*n->sketch);
+}
+
+static void leave_out(struct count *c, struct name *n, uint64_t hash, uint64_t series)
+{
+	n->left_out = series > n->left_out ? series : n->left_out;
+	sketch_for(c, n);
+	if (n->sketch)
+		sketch_add(n->sketch, hash);
+}
+
 static void count_begin(struct mbox_msg *msg);
 static void count_home(struct mbox_msg *msg);
 
@@ -117,6 +184,7 @@ static void index_add(struct index *x, uint64_t hash, uint32_t place,
 		struct index_part old = *p;
 		p->mask = old.mask * 2 + 1;
 		p->slots = mem_zalloc(((size_t)p->mask + 1) * sizeof *p->slots);
+		c->held += ((size_t)p->mask + 1) * sizeof *p->slots;
 		for (uint32_t i = 0; i <= old.mask; i++) {
 			if (!old.slots[i])
 				continue;
@@ -125,8 +193,10 @@ static void index_add(struct index *x, uint64_t hash, uint32_t place,
 				at = (at + 1) & p->mask;
 			p->slots[at] = old.slots[i];
 		}
-		if (old.mask >= INDEX_FIRST)
+		if (old.mask >= INDEX_FIRST) {
+			c->held -= ((size_t)old.mask + 1) * sizeof *old.slots;
 			mem_free(old.slots);
+		}
 	}
 	uint32_t at = (uint32_t)hash & p->mask;
 	while (p->slots[at])
@@ -144,7 +214,7 @@ static void index_release(struct index *x)
 
 static uint64_t pair_hash(const struct count *c, uint32_t place)
 {
-	return c->pairs[place].hash;
+	return pair_at(c, place)->hash;
 }
 
 static uint64_t name_hash(const struct count *c, uint32_t place)
@@ -160,6 +230,7 @@ static struct count *count_create(struct store *st, struct store_stats_req *r, s
 	c->t_min_ms = INT64_MAX;
 	c->t_max_ms = INT64_MIN;
 	c->seed = st->manifest.seed;
+	c->room = (size_t)(st->stats_bytes / COUNTS_MOST / 2 / st->loops);
 	arena_init(&c->texts, 64u << 10);
 	return c;
 }
@@ -172,10 +243,13 @@ static void count_empty(struct count *c)
 	index_release(&c->names_index);
 	for (uint32_t i = 0; i < c->names_count; i++)
 		mem_free(c->names[i].sketch);
+	for (uint32_t i = 0; i < c->pages_count; i++)
+		mem_free(c->pairs[i]);
 	mem_free(c->pairs);
 	mem_free(c->names);
 }
 
+/* NO_NAME: there is no room for another one. */
 static uint32_t name_index(struct count *c, const char *text, size_t len)
 {
 	uint64_t hash = hash64(text, len, c->seed);
@@ -185,8 +259,11 @@ static uint32_t name_index(struct count *c, const char *text, size_t len)
 		if (n->hash == hash && n->len == len && memcmp(n->text, text, len) == 0)
 			return p->slots[i] - 1;
 	}
+	if (!has_room(c))
+		return NO_NAME;
 	if (c->names_count == c->names_cap) {
-		c->names_cap = c->names_cap ? c->names_cap * 2 : 64;
+		c->held += (c->names_cap + 64) * sizeof(*c->names);
+		c->names_cap = c->names_cap * 2 + 64;
 		c->names = mem_array(c->names, c->names_cap, sizeof *c->names);
 	}
 	c->names[c->names_count] = (struct name){
@@ -200,38 +277,50 @@ static struct pair *pair_find(struct count *c, uint64_t hash)
 {
 	const struct index_part *p = index_part(&c->pairs_index, hash);
 	for (uint32_t i = (uint32_t)hash & p->mask; p->slots && p->slots[i]; i = (i + 1) & p->mask)
-		if (c->pairs[p->slots[i] - 1].hash == hash)
-			return &c->pairs[p->slots[i] - 1];
+		if (pair_at(c, p->slots[i] - 1)->hash == hash)
+			return pair_at(c, p->slots[i] - 1);
 	return NULL;
+}
+
+/* A place for one more, zeroed. */
+static struct pair *pair_new(struct count *c)
+{
+	if (c->pairs_count == c->pages_count * PAGE) {
+		if (c->pages_count == c->pages_cap) {
+			c->held += (c->pages_cap + 64) * sizeof(*c->pairs);
+			c->pages_cap = c->pages_cap * 2 + 64;
+			c->pairs = mem_array(c->pairs, c->pages_cap, sizeof(*c->pairs));
+		}
+		c->pairs[c->pages_count++] = mem_array(NULL, PAGE, sizeof(struct pair));
+		c->held += PAGE * sizeof(struct pair);
+	}
+	return pair_at(c, c->pairs_count);
 }
 
 /* A hash is enough: figures, not identities. value: whole, or cut. NO_SHARD: of a loop's shards. */
 static void pair_add(struct count *c, uint32_t name, uint64_t hash, const char *value, size_t len,
-    uint64_t series, uint16_t shard)
+    uint64_t series, uint16_t shard, uint16_t told)
 {
 	struct pair *p = pair_find(c, hash);
 	if (p) {
-		p->series += p->shard == shard && shard != NO_SHARD ? 0 : series;
+		if (p->shard == shard && shard != NO_SHARD)
+			return;
+		p->series += series;
+		p->told += told;
 		p->shard = shard;
 		return;
 	}
-	if (c->pairs_count >= PAIRS_MAX) {
-		struct name *n = &c->names[name];
-		if (!n->sketch)
-			n->sketch = mem_zalloc(sizeof(*n->sketch));
-		sketch_add(n->sketch, hash);
+	if (!is_admitted(c, series)) {
+		leave_out(c, &c->names[name], hash, series);
 		return;
 	}
-	if (c->pairs_count == c->pairs_cap) {
-		c->pairs_cap = c->pairs_cap ? c->pairs_cap * 2 : 1024;
-		c->pairs = mem_array(c->pairs, c->pairs_cap, sizeof *c->pairs);
-	}
 	len = rune_cut(value, len, SHOWN_MAX);
-	c->pairs[c->pairs_count] = (struct pair){ .hash = hash,
+	*pair_new(c) = (struct pair){ .hash = hash,
 		.series = series,
 		.value = arena_strndup(&c->texts, value, len),
 		.value_len = (uint16_t)len,
 		.shard = shard,
+		.told = told,
 		.name = name };
 	index_add(&c->pairs_index, hash, c->pairs_count++, pair_hash, c);
 }
@@ -254,35 +343,57 @@ static void best_sift(struct best *heap, uint32_t count)
 	}
 }
 
+static void best_set(struct count *c, struct best *b, const struct postings_value *v, uint64_t hash)
+{
+	if (!b->value)
+		b->value = arena_alloc(&c->texts, SHOWN_MAX);
+	b->hash = hash;
+	b->series = v->series;
+	b->value_len = rune_cut(v->value, v->value_len, SHOWN_MAX);
+	if (b->value_len)
+		memcpy(b->value, v->value, b->value_len);
+}
+
 static void best_add(struct count *c, const struct postings_value *v, uint64_t hash)
 {
-	struct best b = { .hash = hash,
-		.series = v->series,
-		.value_len = rune_cut(v->value, v->value_len, SHOWN_MAX) };
-	if (c->best_count == BEST && c->best[0].series >= b.series)
-		return;
-	b.value = arena_strndup(&c->texts, v->value, b.value_len);
+	struct name *n = &c->names[c->name];
 	if (c->best_count == BEST) {
-		c->best[0] = b;
+		struct best *least = &c->best[0];
+		uint64_t out = v->series < least->series ? v->series : least->series;
+		n->left_out = out > n->left_out ? out : n->left_out;
+		if (least->series >= v->series)
+			return;
+		best_set(c, least, v, hash);
 		best_sift(c->best, BEST);
 		return;
 	}
 	uint32_t at = c->best_count++;
-	while (at && c->best[(at - 1) / 2].series > b.series) {
+	best_set(c, &c->best[at], v, hash);
+	while (at && c->best[(at - 1) / 2].series > c->best[at].series) {
+		struct best was = c->best[at];
 		c->best[at] = c->best[(at - 1) / 2];
+		c->best[(at - 1) / 2] = was;
 		at = (at - 1) / 2;
 	}
-	c->best[at] = b;
 }
 
 static void best_out(struct count *c)
 {
 	for (uint32_t i = 0; i < c->best_count; i++) {
 		const struct best *b = &c->best[i];
-		pair_add(
-		    c, c->name, b->hash, b->value, b->value_len, b->series, (uint16_t)c->in->index);
+		pair_add(c, c->name, b->hash, b->value, b->value_len, b->series,
+		    (uint16_t)c->in->index, 1);
 	}
 	c->best_count = 0;
+}
+
+/* Of the shard that is counted, all values of the name are. */
+static void name_over(struct count *c)
+{
+	struct name *n = &c->names[c->name];
+	best_out(c);
+	n->off += n->left_out;
+	n->left_out = 0;
 }
 
 /* ---- steps ---- */
@@ -299,10 +410,12 @@ static bool on_value(void *arg, const struct postings_value *v)
 	struct name *n = &c->names[c->name];
 	uint64_t hash = hash64(v->value, v->value_len, n->hash);
 	if (c->here_big[c->here_at]) {
-		sketch_add(n->sketch, hash);
+		if (n->sketch)
+			sketch_add(n->sketch, hash);
 		best_add(c, v, hash);
 	} else {
-		pair_add(c, c->name, hash, v->value, v->value_len, v->series, (uint16_t)c->in->index);
+		pair_add(
+		    c, c->name, hash, v->value, v->value_len, v->series, (uint16_t)c->in->index, 1);
 	}
 	return step_goes_on(c, v->value_len);
 }
@@ -312,9 +425,16 @@ static bool on_name(void *arg, const struct postings_name *n)
 	struct count *c = arg;
 	uint32_t at = name_index(c, n->name, n->name_len);
 	bool big = n->values > (c->req->lists ? BIG_LISTS : BIG);
-	c->names[at].bytes += n->bytes;
-	if (big && !c->names[at].sketch)
-		c->names[at].sketch = mem_zalloc(sizeof(struct sketch));
+	if (at == NO_NAME) {
+		c->names_left_out = n->values > c->names_left_out ? n->values : c->names_left_out;
+		c->pairs_left_out += n->values;
+		return step_goes_on(c, n->name_len);
+	}
+	struct name *to = &c->names[at];
+	to->bytes += n->bytes;
+	to->values_most = n->values > to->values_most ? n->values : to->values_most;
+	if (big)
+		sketch_for(c, to);
 	c->here_big[c->here_count] = big;
 	c->here[c->here_count++] = at;
 	return step_goes_on(c, n->name_len);
@@ -330,6 +450,7 @@ static void shard_begin(struct count *c, const struct shard *sh)
 {
 	c->at = c->req->lists ? COUNT_TENANT : COUNT_SERIES;
 	c->in = sh;
+	c->shards++;
 	c->postings = head_postings(&sh->head, c->req->tenant);
 	c->series += c->postings ? postings_series(c->postings) : 0;
 	c->made += c->postings ? postings_made(c->postings) : 0;
@@ -391,7 +512,7 @@ static void names_step(struct count *c)
 	c->step_bytes = 0;
 	postings_names(c->postings, &c->names_left, STEP_NAMES, on_name, c);
 	c->values_at = (struct postings_cursor){ 0 };
-	c->at = c->here_count ? COUNT_VALUES : COUNT_NEXT;
+	c->at = c->here_count ? COUNT_VALUES : c->names_left ? COUNT_NAMES : COUNT_NEXT;
 }
 
 static void values_step(struct count *c)
@@ -406,7 +527,7 @@ static void values_step(struct count *c)
 	postings_values(c->postings, n->text, n->len, NULL, &c->values_at, STEP_VALUES, on_value, c);
 	if (!c->values_at.ended)
 		return;
-	best_out(c);
+	name_over(c);
 	c->here_at++;
 	c->values_at = (struct postings_cursor){ 0 };
 }
@@ -464,13 +585,9 @@ static void count_begin(struct mbox_msg *msg)
 	job_start(c->share->loop, &c->job);
 }
 
-void store_stats(struct store *st, struct store_stats_req *r)
+static void stats_begin(struct store *st, struct store_stats_req *r)
 {
-	r->_from = loop_here();
-	r->_open = st->loops;
-	r->_counts = NULL;
-	if (r->top < 1 || r->top > STORE_TOP_MAX)
-		r->top = 10;
+	st->stats_open++;
 	for (unsigned i = 0; i < st->loops; i++) {
 		struct count *c = count_create(st, r, st->shares[i]);
 		c->msg.fn = count_begin;
@@ -478,38 +595,83 @@ void store_stats(struct store *st, struct store_stats_req *r)
 	}
 }
 
+/* (1), on loop 0 */
+static void stats_asked(struct mbox_msg *msg)
+{
+	struct store_stats_req *r = CONTAINER_OF(msg, struct store_stats_req, _msg);
+	struct store *st = r->_store;
+	if (st->stats_open < COUNTS_MOST)
+		stats_begin(st, r);
+	else
+		list_add_tail(&st->stats_wait, &r->_link);
+}
+
+void store_stats(struct store *st, struct store_stats_req *r)
+{
+	r->_from = loop_here();
+	r->_store = st;
+	r->_open = st->loops;
+	r->_counts = NULL;
+	if (r->top < 1 || r->top > STORE_TOP_MAX)
+		r->top = 10;
+	r->_msg.fn = stats_asked;
+	loop_send(st->shares[0]->loop, &r->_msg);
+}
+
+void store_stats_init(struct store *st)
+{
+	uint64_t n = budget_bytes() / STORE_STATS_PART;
+	n = n < STORE_STATS_LEAST ? STORE_STATS_LEAST : n;
+	st->stats_bytes = n < STORE_STATS_MOST ? n : STORE_STATS_MOST;
+	if (st->opts.stats_bytes)
+		st->stats_bytes = st->opts.stats_bytes;
+	list_init(&st->stats_wait);
+}
+
 /* ---- at home ---- */
+
+static void name_join(struct name *to, const struct name *n)
+{
+	to->bytes += n->bytes;
+	to->off += n->off;
+	to->about |= n->about;
+	to->values_most = n->values_most > to->values_most ? n->values_most : to->values_most;
+	if (n->sketch && !to->sketch)
+		to->sketch = mem_zalloc(sizeof(*to->sketch));
+	if (n->sketch)
+		sketch_join(to->sketch, n->sketch);
+}
 
 static void merge(struct count *to, const struct count *c)
 {
+	to->joins = true;
 	to->series += c->series;
 	to->made += c->made;
 	to->chunks += c->chunks;
+	to->shards = (uint16_t)(to->shards + c->shards);
+	to->names_left_out += c->names_left_out;
+	to->pairs_left_out += c->pairs_left_out;
 	bounds_add(to, c->t_min_ms, c->t_max_ms);
 	uint32_t *names = mem_array(NULL, c->names_count + 1, sizeof *names);
 	for (uint32_t i = 0; i < c->names_count; i++) {
 		names[i] = name_index(to, c->names[i].text, c->names[i].len);
-		struct name *n = &to->names[names[i]];
-		n->bytes += c->names[i].bytes;
-		if (c->names[i].sketch && !n->sketch)
-			n->sketch = mem_zalloc(sizeof(*n->sketch));
-		if (c->names[i].sketch)
-			sketch_join(n->sketch, c->names[i].sketch);
+		name_join(&to->names[names[i]], &c->names[i]);
 	}
 	for (uint32_t i = 0; i < c->pairs_count; i++) {
-		const struct pair *p = &c->pairs[i];
-		pair_add(to, names[p->name], p->hash, p->value, p->value_len, p->series, NO_SHARD);
+		const struct pair *p = pair_at(c, i);
+		pair_add(to, names[p->name], p->hash, p->value, p->value_len, p->series, NO_SHARD,
+		    p->told);
 	}
 	mem_free(names);
 }
 
 /* Into a list of the largest, descending; equal ones in the order of their texts. */
 static void top_add(struct store_top *top, unsigned *count, unsigned max, uint64_t value,
-    const char *a, size_t a_len, const char *b, size_t b_len)
+    uint64_t off, const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	if (*count == max && top[max - 1].value > value)
 		return;
-	struct store_top t = { .value = value };
+	struct store_top t = { .value = value, .off = off };
 	size_t room = SHOWN_MAX, n = rune_cut(a, a_len, room);
 	memcpy(t.name, a, n);
 	if (b && n < room) {
@@ -537,19 +699,20 @@ static bool name_is(const struct name *n, const char *text)
 static void report_pairs(struct count *c, struct store_stats *s, unsigned top)
 {
 	for (uint32_t i = 0; i < c->pairs_count; i++) {
-		const struct pair *p = &c->pairs[i];
+		const struct pair *p = pair_at(c, i);
 		struct name *n = &c->names[p->name];
+		uint64_t off = p->told < c->shards ? n->off : 0;
 		n->values++;
 		if (n->sketch)
 			sketch_add(n->sketch, p->hash);
 		if (name_is(n, LABEL_NAME))
-			top_add(s->by_metric, &s->by_metric_count, top, p->series, p->value,
+			top_add(s->by_metric, &s->by_metric_count, top, p->series, off, p->value,
 			    p->value_len, NULL, 0);
 		if (name_is(n, "instance"))
-			top_add(s->by_target, &s->by_target_count, top, p->series, n->text, n->len,
-			    p->value, p->value_len);
-		top_add(s->by_pair, &s->by_pair_count, top, p->series, n->text, n->len, p->value,
-		    p->value_len);
+			top_add(s->by_target, &s->by_target_count, top, p->series, off, n->text,
+			    n->len, p->value, p->value_len);
+		top_add(s->by_pair, &s->by_pair_count, top, p->series, off, n->text, n->len,
+		    p->value, p->value_len);
 	}
 }
 
@@ -563,13 +726,17 @@ static void report(struct count *c, struct store_stats_req *r)
 	s->t_min_ms = c->t_min_ms;
 	s->t_max_ms = c->t_max_ms;
 	report_pairs(c, s, r->top);
+	s->label_pairs = c->pairs_left_out;
 	for (uint32_t i = 0; i < c->names_count; i++) {
 		struct name *n = &c->names[i];
 		n->values = n->sketch ? sketch_estimate(n->sketch) : n->values;
+		if (n->about && n->values < n->values_most)
+			n->values = n->values_most;
 		s->label_pairs += n->values;
-		top_add(s->by_label, &s->by_label_count, r->top, n->values, n->text, n->len, NULL, 0);
-		top_add(s->mem_by_label, &s->mem_by_label_count, r->top, n->bytes, n->text, n->len,
-		    NULL, 0);
+		top_add(s->by_label, &s->by_label_count, r->top, n->values,
+		    n->about ? UINT64_MAX : 0, n->text, n->len, NULL, 0);
+		top_add(s->mem_by_label, &s->mem_by_label_count, r->top, n->bytes, 0, n->text,
+		    n->len, NULL, 0);
 	}
 }
 
@@ -580,7 +747,28 @@ static void together(struct work_task *t)
 		merge(c, o);
 	report(c, c->req);
 	for (struct count *o = c; o; o = o->next)
+		c->req->stats->bytes += count_bytes(o);
+	for (struct count *o = c; o; o = o->next)
 		count_empty(o);
+}
+
+static void stats_told(struct mbox_msg *msg)
+{
+	struct store_stats_req *r = CONTAINER_OF(msg, struct store_stats_req, _msg);
+	r->done(r);
+}
+
+/* On loop 0: the next one begins. */
+static void stats_over(struct mbox_msg *msg)
+{
+	struct store_stats_req *r = CONTAINER_OF(msg, struct store_stats_req, _msg);
+	struct store *st = r->_store;
+	st->stats_open--;
+	if (!list_empty(&st->stats_wait))
+		stats_begin(
+		    st, CONTAINER_OF(list_pop(&st->stats_wait), struct store_stats_req, _link));
+	r->_msg.fn = stats_told;
+	loop_send(r->_from, &r->_msg);
 }
 
 static void together_done(struct work_task *t)
@@ -592,7 +780,8 @@ static void together_done(struct work_task *t)
 		mem_free(o);
 	}
 	r->_counts = NULL;
-	r->done(r);
+	r->_msg.fn = stats_over;
+	loop_send(r->_store->shares[0]->loop, &r->_msg);
 }
 
 static void count_home(struct mbox_msg *msg)

@@ -433,6 +433,7 @@ enum err store_open(const struct store_opts *o, struct store **out, struct errbu
 	st->figures = figures_create(st);
 	st->marks = marks_create(st);
 	st->cardnow = cardnow_create(st);
+	store_stats_init(st);
 	st->team = o->team;
 	st->loops = team_count(o->team);
 	CHECK(st->loops <= SHARE_LOOPS_MAX);

@@ -62,6 +62,7 @@ struct store_opts {
 	uint64_t log_segment_bytes; /* 0 = 64 MiB; smaller for tests and small disks */
 	unsigned log_probe_ms;      /* between tries of a log that is read-only; 0 = 60 s */
 	uint64_t reserve_bytes;     /* 0 = 64 MiB */
+	uint64_t stats_bytes;       /* of store_stats; 0 = STORE_STATS_PART th of the budget */
 	struct label_limits labels; /* 0 = the loop's limits (core/model/limits.h) */
 	/*
 	 * Asked now and then while store_open runs, from several threads: true = give up,
@@ -200,8 +201,18 @@ void store_snapshot(struct store *st, struct snapshot_req *r);
 struct store_top {
 	char name[256]; /* cut */
 	uint64_t value;
+	uint64_t off; /* it may be so much more, for there was no room to count all; 0: exact */
 };
 #define STORE_TOP_MAX 100
+/*
+ * All counts under way hold a STORE_STATS_PART th of the budget, STORE_STATS_LEAST to
+ * STORE_STATS_MOST bytes. What has fewer pairs of names and values than there is room for
+ * (some 100 bytes each and loop) is exact; of labels with very many values their number is an
+ * estimate, within 2 %.
+ */
+#define STORE_STATS_PART  64u
+#define STORE_STATS_LEAST (UINT64_C(16) << 20)
+#define STORE_STATS_MOST  (UINT64_C(128) << 20)
 struct store_stats {
 	uint64_t series, label_pairs, chunks;
 	uint64_t made;              /* series that came into memory since the store was opened */
@@ -210,6 +221,7 @@ struct store_stats {
 	    by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX],
 	    by_target[STORE_TOP_MAX] /* pairs of instance */, mem_by_label[STORE_TOP_MAX];
 	unsigned by_metric_count, by_label_count, by_pair_count, by_target_count, mem_by_label_count;
+	uint64_t bytes; /* that the count held */
 };
 struct count;
 struct store_stats_req {
@@ -220,6 +232,8 @@ struct store_stats_req {
 	void (*done)(struct store_stats_req *r);
 	struct mbox_msg _msg;
 	struct loop *_from;
+	struct store *_store;
+	struct list_link _link;
 	uint32_t _open;
 	struct count *_counts;
 };

@@ -59,7 +59,12 @@ struct store {
 	struct catalogs catalogs;
 	struct space space;
 	struct cardnow *cardnow;
+	/* counts (stats.c): how many are under way, who waits */
+	uint64_t stats_bytes; /* of all, as made */
+	unsigned stats_open;
+	struct list_link stats_wait;
 };
+void store_stats_init(struct store *st);
 
 static inline unsigned store_shard_of(const struct store *st, struct hash128 fp)
 {

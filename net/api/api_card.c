@@ -66,8 +66,10 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
 		bool day_known = marks_value(o->card.day, kind, t[i].name, &day);
 		text_field(b, i ? ",{\"name\":" : "{\"name\":", t[i].name);
 		buf_printf(b, ",\"%s\":%" PRIu64, unit, t[i].value);
-		if (kind == STORE_CARD_LABEL && t[i].value > CARDHIST_EXACT)
+		if (t[i].off || (kind == STORE_CARD_LABEL && t[i].value > CARDHIST_EXACT))
 			buf_add_str(b, ",\"about\":true");
+		if (t[i].off && t[i].off < UINT64_MAX)
+			buf_printf(b, ",\"upTo\":%" PRIu64, t[i].value + t[i].off);
 		known_field(b, ",\"hourAgo\":", hour_known, hour);
 		known_field(b, ",\"dayAgo\":", day_known, day);
 		buf_add_str(b, "}");

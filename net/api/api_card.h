@@ -7,6 +7,10 @@
  *   /api/v1/cardinality/label_values   values of labels by series      | ("Cardinality" of its
  *   /api/v1/cardinality/active_series  the series of a selector        | HTTP API documentation)
  *
+ * Figures of the first are exact, but where "about": true says so: values of a label that has very
+ * many are an estimate, within 2 %; where a tenant has more pairs of names and values than there is
+ * room to count (storage/store.h: STORE_STATS_PART), those of small ones may be too low, and "upTo"
+ * says what they are at most.
  * The last three look at the series of a selector that have samples since CARD_ACTIVE_MS, or in the
  * range that is given; what they hold is the ticket's. They are exact or an error, never cut.
  * Thread: the loop of the request; series are counted on a worker.

@@ -14,6 +14,7 @@
  * tenants, and while the clock is in doubt.
  * Only the `tenants` tenants with most series have moments. Values of labels are exact up to
  * `exact` (of that kind alone); more may be an estimate, within 2 %.
+ * With more pairs of names and values than there is room to count, small ones may be too low.
  * With step the last one of each piece of the range stands for it. Pairs and targets: name=value.
  * Thread: the loop of the request; the answer is written by a worker.
  */

@@ -69,7 +69,10 @@ static void put_rows(struct ctltable *t, const struct section *s, const json_t *
 		if (!people)
 			ctltable_cell(t, s->head);
 		ctltable_cell(t, name ? name : "");
-		number_cell(t, now);
+		if (people && json_is_true(json_object_get(row, "about")))
+			ctltable_cellf(t, "about %.0f", json_number_value(now));
+		else
+			number_cell(t, now);
 		if (people) {
 			growth_cell(t, now, json_object_get(row, "hourAgo"));
 			growth_cell(t, now, json_object_get(row, "dayAgo"));

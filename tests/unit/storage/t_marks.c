@@ -492,15 +492,18 @@ static void deleted_names_go(void)
 	tap_ok(is_played("secret") && is_played("idle_secret") && dir_has(dir, "secret"),
 	    "names of series that are there are told, and written down");
 	/* Idle series leave memory; the one that is written stays. */
-	for (unsigned i = 0; i < 8; i++) {
+	struct store_card_cut c;
+	uint32_t moments = 0;
+	uint64_t series = 0;
+	for (unsigned i = 0; i < 16 && series != 42; i++) {
 		put("stays", 12);
 		put("secret", 30);
 		later(HR);
+		c = play();
+		moments = c.moments_count;
+		series = last_of(&c)->series;
+		store_card_cut_release(&c);
 	}
-	struct store_card_cut c = play();
-	uint32_t moments = c.moments_count;
-	uint64_t series = last_of(&c)->series;
-	store_card_cut_release(&c);
 	tap_ok(series == 42 && is_played("idle_secret"), "idle ones of a while ago, too");
 	tap_ok(delete ("idle_secret"), "idle ones are deleted");
 	tap_ok(!is_played("idle_secret") && is_played("secret") && is_played("stays"),
@@ -563,6 +566,80 @@ static void deletions_and_rounds(void)
 	tap_ok(images > 20 && !found, "nor is it in any of %u images of power cuts", images);
 	tap_ok(dir_has(first, "cut"), "the file is there in the end");
 	free(first);
+}
+
+/* ---- more than there is room to count ---- */
+
+static void ask_many(void *arg)
+{
+	struct figures_call *all = arg;
+	for (unsigned i = 0; i < 5; i++)
+		store_stats(s.store, &all[i].req);
+}
+
+static bool many_are(void *arg)
+{
+	const struct figures_call *all = arg;
+	for (unsigned i = 0; i < 5; i++)
+		if (!all[i].done)
+			return false;
+	return true;
+}
+
+static const struct store_top *row_of(const struct store_top *top, unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(top[i].name, name))
+			return &top[i];
+	return NULL;
+}
+
+/* Five at once, of which two are under way: each holds what it may, and says what is not exact. */
+static void little_room(uint64_t bytes, bool exact)
+{
+	char *path = testlib_path(top_dir, exact ? "room" : "little");
+	static struct store_stats stats[5];
+	struct figures_call all[5];
+	storetest_init(&s, path);
+	s.opts.shards = 4;
+	s.opts.stats_bytes = bytes;
+	if (!begin())
+		return;
+	put("large", 7000);
+	put("middle", 5000);
+	put("small", 20);
+	for (unsigned i = 0; i < 5; i++)
+		all[i] = (struct figures_call){
+			.req = { .top = 100, .lists = i % 2, .stats = &stats[i], .done = figures_done }
+		};
+	testteam_run(&s.tt, 1, ask_many, all);
+	TAP_OK(testteam_wait(&s.tt, 1, many_are, all, TESTTEAM_LONG_MS));
+	bool held = true, metrics = true, pairs = true, same = true;
+	for (unsigned i = 0; i < 5; i++) {
+		const struct store_stats *c = &stats[i];
+		const struct store_top *m = row_of(c->by_metric, c->by_metric_count, "middle"),
+		                       *l = row_of(c->by_label, c->by_label_count, "series");
+		held &= c->bytes <= bytes / 2;
+		metrics &= c->series == 12020 && m && m->value == 5000 && !m->off &&
+		    value_of(c->by_metric, c->by_metric_count, "large") == 7000 && l &&
+		    (exact ? l->value == 7000 : l->value > 6700 && l->value < 7300);
+		for (unsigned k = 0; k < c->by_pair_count; k++) {
+			const struct store_top *p = &c->by_pair[k];
+			uint64_t is = strncmp(p->name, "series=", 7) ? p->value
+			    : atoi(p->name + 7) < 20                 ? 3
+			    : atoi(p->name + 7) < 5000               ? 2
+			                                             : 1;
+			pairs &= p->value <= is && is <= p->value + p->off && (!exact || !p->off);
+		}
+		same &= !memcmp(c->by_label, stats[0].by_label, sizeof(c->by_label));
+	}
+	tap_ok(held, "with %llu bytes a count holds %llu of them", (unsigned long long)bytes,
+	    (unsigned long long)stats[0].bytes);
+	tap_ok(metrics && pairs,
+	    exact ? "all is exact" : "what is large is exact, all else says how much it may be off");
+	tap_ok(same, "and each who asks is told the same");
+	storetest_close(&s);
+	free(path);
 }
 
 /* ---- the file ---- */
@@ -675,6 +752,8 @@ int main(void)
 	deletions_and_rounds();
 	power_cuts();
 	very_many_values();
+	little_room(16u << 20, true);
+	little_room(2u << 20, false);
 	testlib_rmtree(top_dir);
 	free(top_dir);
 	free(dir);
