@@ -85,6 +85,11 @@ static bool quiet_at_last(void)
 
 static struct cli c;
 
+/* It talks on until that is so, and then until nothing comes for a moment. */
+#define TALK_UNTIL(so)                                                                             \
+ for (unsigned n_ = 0; n_ < 600 && !c.over && !(so); n_++)                                         \
+ cli_run(&c, STREAMS, 100)
+
 static void plain(void)
 {
 	cli_open(&c, address, false);
@@ -126,10 +131,10 @@ static void bodies(void)
 	tap_ok(cli_run(&c, 2, 60000) && c.s[b].status == 200 && c.s[b].len == sizeof big,
 	    "with a length, too");
 	int32_t d = cli_ask(&c, "POST", "/small", "content-length", "6000000", true);
-	cli_run(&c, 3, 200);
+	TALK_UNTIL(c.s[d].status);
 	tap_is_i64(c.s[d].status, 413, "over the limit by its length");
 	int32_t e = cli_ask(&c, "POST", "/small", NULL, NULL, true);
-	cli_run(&c, 4, 200);
+	TALK_UNTIL(c.s[e].status);
 	tap_is_i64(c.s[e].status, 413, "over the limit as it grows");
 	tap_ok(!c.s[d].closed && !c.s[e].closed,
 	    "both streams rest until the client has had time to read");
@@ -237,7 +242,7 @@ static void streamed(void)
 	tap_ok(c.s[a].trailed && !strcmp(c.s[a].seen, "600000"), "trailers follow it");
 	tap_is_str(c.s[a].text, "a b", "without control characters");
 	int32_t b = cli_ask(&c, "POST", "/back?slow", type, back, true);
-	cli_run(&c, 2, 300);
+	TALK_UNTIL(c.s[b].len >= 256u << 10);
 	tap_ok(!c.s[b].closed && c.s[b].len == 256u << 10,
 	    "what is not consumed shuts the window: 256 KiB came");
 	int32_t d = cli_ask(&c, "POST", "/back", type, back, false);
@@ -457,14 +462,14 @@ static void slow_reader(void)
 	unsigned done = seen_all().streams_done;
 	cli_open(&c, address, true);
 	int32_t a = cli_ask(&c, "GET", "/stream?10000000", NULL, NULL, false);
-	cli_run(&c, 99, 300);
+	TALK_UNTIL(c.s[a].len >= 65535);
 	tap_is_u64(c.s[a].len, 65535, "an answer stops at the client's window");
 	int32_t b = cli_ask(&c, "GET", "/-/healthy", NULL, NULL, false);
-	cli_run(&c, 99, 300);
+	TALK_UNTIL(c.s[b].status);
 	tap_ok(c.s[b].status == 200, "other streams go on");
 	advance(30000);
 	nghttp2_session_consume(c.ng, a, 65535);
-	cli_run(&c, 99, 300);
+	TALK_UNTIL(c.s[a].len > 65535);
 	tap_ok(c.s[a].len > 65535 && c.s[a].len <= 2 * 65535, "an opened window lets more through");
 	advance(40000);
 	cli_run(&c, 99, 100);
@@ -483,7 +488,7 @@ static void leaving(void)
 	struct seen before = seen_all();
 	cli_open(&c, address, false);
 	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
-	cli_run(&c, 1, 200);
+	TALK_UNTIL(srv_requests(srv));
 	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
 	int32_t b = cli_ask(&c, "GET", "/ping", NULL, NULL, false);
 	cli_run(&c, 2, 60000);
@@ -494,7 +499,7 @@ static void leaving(void)
 	    "its handler is told");
 	for (unsigned i = 0; i < 50; i++)
 		cli_ask(&c, "GET", "/hang", NULL, NULL, false);
-	cli_run(&c, 3, 200);
+	TALK_UNTIL(srv_requests(srv) >= 50);
 	cli_end(&c);
 	tap_ok(quiet(0, 0), "a connection with 50 running requests leaves nothing");
 	tap_is_u64(seen_all().hang_gone, before.hang_gone + 51, "all handlers are told");
@@ -518,7 +523,7 @@ static void deadlines(void)
 	tap_ok(httpcli_closed(fd, 100), "an unfinished head ends the connection after 10 s");
 	close(fd);
 	advance(65000);
-	cli_run(&c, 1, 300);
+	TALK_UNTIL(c.goaway);
 	tap_ok(c.goaway && c.goaway_code == NGHTTP2_NO_ERROR,
 	    "an idle connection gets GOAWAY after 75 s");
 	cli_end(&c);
@@ -788,19 +793,21 @@ static void pressure(void)
 	int first = httpcli_dial(address);
 	httpcli_puts(first, "POST /drop HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n");
 	httpcli_send(first, big, 6999999);
-	usleep(50000);
+	for (unsigned i = 0; i < 60000 && metric_sum(M_INFLIGHT_BYTES) < 6999999; i++)
+		usleep(1000);
 	cli_open(&c, address, false);
 	c.send_data = big;
 	c.send_len = 2u << 20;
 	int32_t a = cli_ask(&c, "POST", "/drop", "content-length", "2097152", true);
 	int32_t b = cli_ask(&c, "POST", "/drop", "content-length", "20971520", true);
-	cli_run(&c, 1, 300);
+	TALK_UNTIL(c.s[b].status);
 	tap_ok(!c.s[a].status && c.s[b].status == 503,
 	    "over 70 %% a body waits, over 100 %% it is refused");
 	close(first);
-	usleep(50000);
-	advance(100);
-	cli_run(&c, 1, 60000);
+	for (unsigned i = 0; i < 600 && !c.s[a].status; i++) {
+		advance(100);
+		cli_run(&c, STREAMS, 100);
+	}
 	tap_is_i64(c.s[a].status, 204, "it is read when there is room again");
 	cli_end(&c);
 	advance(3000);
@@ -812,15 +819,15 @@ static void draining(void)
 {
 	cli_open(&c, address, false);
 	int32_t a = cli_ask(&c, "GET", "/hang", NULL, NULL, false);
-	cli_run(&c, 1, 200);
+	TALK_UNTIL(srv_requests(srv));
 	srv_stop_accepting(srv);
 	srv_drain(srv);
-	cli_run(&c, 1, 200);
+	TALK_UNTIL(c.goaway);
 	tap_ok(c.goaway && c.goaway_code == NGHTTP2_NO_ERROR, "a drain sends GOAWAY");
 	tap_is_u64(srv_connections(srv), 1, "and waits for what runs");
 	nghttp2_submit_rst_stream(c.ng, 0, a, NGHTTP2_CANCEL);
 	cli_flush(&c);
-	cli_run(&c, 2, 500);
+	TALK_UNTIL(c.over);
 	tap_ok(c.over, "then closes");
 	cli_end(&c);
 	tap_ok(quiet(0, 0), "nothing is left");
