@@ -96,7 +96,7 @@ uint64_t share_head_bytes(const struct share *sh)
 {
 	uint64_t sum = slab_bytes(sh->mem) + slab_stock_bytes(sh->mem) + trail_bytes(&sh->trail);
 	for (unsigned k = 0; k < sh->shards_count; k++)
-		sum += head_bytes(&sh->shards[k]->head);
+		sum += head_bytes(&sh->shards[k]->head) + tombs_bytes(sh->shards[k]->tombs);
 	return sum;
 }
 

@@ -58,6 +58,21 @@ struct feed_item;
 struct rebuild;
 
 /*
+ * Rules of deletions, which hold; a test breaks one by its bit before a store is opened, sees its
+ * checks fail, and clears it (as walog_broken, storage/wal/walog_priv.h).
+ */
+enum back_rule {
+	BACK_BREAK_TELL = 1u << 0,   /* a deletion is answered before FILES names it (30) */
+	BACK_BREAK_NUMBER = 1u << 1, /* a cut has no number: a replay drops no row (29) */
+	BACK_BREAK_KEEP = 1u << 2,   /* a cut goes while the log holds rows that it drops (32) */
+};
+extern unsigned back_broken;
+static inline bool back_holds(enum back_rule rule)
+{
+	return LIKELY(!(back_broken & (unsigned)rule));
+}
+
+/*
  * A deletion of series (deletion.c). Its samples of the ids in the range, both ends inclusive, are
  * gone when done() says that it is durable; what comes afterwards lives. All times: the ids are
  * dead, and leave memory. After an error some of them may be gone; asking again does no harm.

@@ -20,12 +20,15 @@
 #include "storage/share.h"
 #include "storage/space.h"
 
+unsigned back_broken;
+
 #define IDS_STEP 32u /* between two looks at the clock */
 #define TAKEN_UP 2u  /* a file of deletions goes into one behind it that has so much of its size */
 
 struct deletion {
 	struct back *back;
 	struct back_deletion *asked;
+	struct back_deletion told; /* BACK_BREAK_TELL: asked, once it was answered */
 	struct job job;
 	uint64_t rank;
 	size_t at; /* ids that were dealt with */
@@ -59,13 +62,13 @@ static void end(struct deletion *d, enum err err)
 	mem_free(d->files);
 	mem_free(d->cuts);
 	mem_free(d->entries);
-	mem_free(d);
 	/* what was due comes before the next one: deletions without end hold up neither */
 	if (!b->closing) {
 		round_poke(b);
 		tidy_poke(b);
 	}
 	a->done(a, err);
+	mem_free(d);
 	back_poke(b);
 }
 
@@ -75,7 +78,7 @@ static void end(struct deletion *d, enum err err)
 static uint32_t cut_now(struct deletion *d)
 {
 	const struct back_deletion *a = d->asked;
-	uint64_t number = d->back->shard->number;
+	uint64_t number = back_holds(BACK_BREAK_NUMBER) ? d->back->shard->number : 0;
 	if (d->cuts_count && d->cuts[d->cuts_count - 1].number == number)
 		return d->cuts_count - 1;
 	if (is_whole(a) && d->cuts_count) { /* nothing of them comes any more */
@@ -214,12 +217,25 @@ static void switched(struct back_switch *s, enum err err)
 	end(d, ERR_OK);
 }
 
+static void nobody(struct back_deletion *a, enum err err)
+{
+	(void)a;
+	(void)err;
+}
+
 static void wrote(struct work_task *t)
 {
 	struct deletion *d = CONTAINER_OF(t, struct deletion, task);
 	if (d->err) {
 		failed(d, d->err);
 		return;
+	}
+	if (!back_holds(BACK_BREAK_TELL)) {
+		struct back_deletion *a = d->asked;
+		d->told = *a;
+		d->told.done = nobody;
+		d->asked = &d->told;
+		a->done(a, ERR_OK);
 	}
 	d->sw = (struct back_switch){ .change = change_files, .done = switched, .frees = true };
 	back_switch(d->back->shard, &d->sw);

@@ -212,7 +212,7 @@ static bool weigh_begin(struct tidy *t)
 static bool keeps(void *arg, const struct tomb_cut *c)
 {
 	struct tidy *t = arg;
-	if (c->number > t->complete_to)
+	if (c->number > t->complete_to && back_holds(BACK_BREAK_KEEP))
 		return true;
 	if (tomb_cut_is_whole(c))
 		return c->rank > t->forgot_rank || t->least < c->rank;

@@ -81,6 +81,11 @@ static inline struct tombs *tombs_pin(struct tombs *t)
 	return t;
 }
 void tombs_unpin(struct tombs *t); /* NULL: nothing */
+/* What it takes in memory; 0 of NULL. */
+static inline uint64_t tombs_bytes(const struct tombs *t)
+{
+	return t ? sizeof(*t) + t->cuts_count * sizeof(*t->cuts) + t->count * sizeof(*t->entries) : 0;
+}
 
 /* ---- asking ---- */
 
