@@ -40,7 +40,7 @@ function figures(d) {
 	const [out, most] = gives(d.plan ?? {})?.split(", ") ?? [];
 	return h("dl", {class: "k-ex-figures"},
 		figure("Series", about(d.seriesKind, short(d.series)), d.seriesAtMost > d.series ? `at most ${short(d.seriesAtMost)}` : KIND_TEXT[d.seriesKind]),
-		figure("Samples to read", `about ${short(d.samples)}`, d.samplesFromFiles ? `${percent(d.samplesFromFiles / Math.max(1, d.samples))} from files` : "from memory", d.samplesAtMost < d.samples * 10 ? `, at most ${short(d.samplesAtMost)}` : null),
+		figure("Samples to read", `about ${short(d.samples)}`, [d.samplesFromFiles ? `${percent(d.samplesFromFiles / Math.max(1, d.samples))} from files` : "from memory", d.samplesAtMost < d.samples * 10 ? `, at most ${short(d.samplesAtMost)}` : null]),
 		figure("Bytes to read", bytes(read), from),
 		out ? figure("Result", out, most) : null,
 		figure("Memory", `about ${bytes(d.memoryBytes)}`, [`of ${bytes(d.memoryLimitBytes)}, `, h("code", null, d.memoryFlag)],
