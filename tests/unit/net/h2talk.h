@@ -216,9 +216,22 @@ HTTPCLI_UNUSED static size_t frame(
 	return 9 + len;
 }
 
+/* The code of a GOAWAY among frames; -1: there is none. */
+HTTPCLI_UNUSED static int64_t goaway_of(const uint8_t *in, size_t len)
+{
+	for (size_t at = 0; at + 9 <= len;) {
+		size_t size = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
+		if (in[at + 3] == NGHTTP2_GOAWAY && at + 17 <= len)
+			return (int64_t)((uint32_t)in[at + 13] << 24 | (uint32_t)in[at + 14] << 16 |
+			    (uint32_t)in[at + 15] << 8 | in[at + 16]);
+		at += 9 + size;
+	}
+	return -1;
+}
+
 /* Sends frames, again and again, until GOAWAY comes; its code, or -1. */
-HTTPCLI_UNUSED static int64_t abuse(const char *address, const char *first, size_t first_len,
-    const char *again, size_t again_len, unsigned times)
+HTTPCLI_UNUSED static int64_t abuse_for(int patience_ms, const char *address, const char *first,
+    size_t first_len, const char *again, size_t again_len, unsigned times)
 {
 	int fd = httpcli_dial(address);
 	char start[64];
@@ -232,24 +245,32 @@ HTTPCLI_UNUSED static int64_t abuse(const char *address, const char *first, size
 			break;
 	static uint8_t in[1u << 20];
 	size_t len = 0;
-	ssize_t r;
-	/* An answer is awaited (it ends the connection), or that none comes. */
-	int patience_ms = times > 1000 ? 60000 : 300;
+	ssize_t r = 1;
+	int64_t code = -1;
 	errno = 0;
-	while (len < sizeof in && (r = httpcli_some(fd, in + len, sizeof in - len, patience_ms)) > 0)
-		len += (size_t)r;
+	while (code < 0 && len < sizeof in && r > 0) {
+		r = httpcli_some(fd, in + len, sizeof in - len, patience_ms);
+		len += r > 0 ? (size_t)r : 0;
+		code = goaway_of(in, len);
+	}
 	int why = errno;
 	close(fd);
-	for (size_t at = 0; at + 9 <= len;) {
-		size_t size = (size_t)in[at] << 16 | (size_t)in[at + 1] << 8 | in[at + 2];
-		if (in[at + 3] == NGHTTP2_GOAWAY && at + 17 <= len)
-			return (int64_t)((uint32_t)in[at + 13] << 24 | (uint32_t)in[at + 14] << 16 |
-			    (uint32_t)in[at + 15] << 8 | in[at + 16]);
-		at += 9 + size;
-	}
-	if (times > 1000)
+	if (code < 0 && patience_ms > 1000)
 		printf("# no GOAWAY in %zu bytes; the end: %s\n", len, strerror(why));
-	return -1;
+	return code;
+}
+
+HTTPCLI_UNUSED static int64_t abuse(const char *address, const char *first, size_t first_len,
+    const char *again, size_t again_len, unsigned times)
+{
+	return abuse_for(60000, address, first, first_len, again, again_len, times);
+}
+
+/* The same where none is awaited: -1 when none has come within a moment. */
+HTTPCLI_UNUSED static int64_t borne(const char *address, const char *first, size_t first_len,
+    const char *again, size_t again_len, unsigned times)
+{
+	return abuse_for(300, address, first, first_len, again, again_len, times);
 }
 
 #endif
