@@ -51,6 +51,7 @@ VIEWS = {
 FIT = {
     "status": "document.querySelector('.k-flags td').getBoundingClientRect().right <= innerWidth",
     "heat": "document.querySelector('.k-chart-bar').offsetHeight < 60",
+    "live": "[...document.querySelectorAll('.k-live-grid')].every(e => getComputedStyle(e).gridTemplateColumns.split(' ').length === 2)",
     "query": "[...document.querySelectorAll('.k-querybar > *')].every(e => e.offsetTop < 200) && document.querySelector('.k-querybar select').offsetWidth > 110",
 }
 ok(axe.have() is not None, "axe-core is here") if axe.have() else skip("axe-core", "it cannot be fetched")
@@ -96,6 +97,25 @@ with Chrome() as c:
             if look == "phone" and name in FIT:
                 ok(p.js(FIT[name]), f"{name}, phone: nothing is cut, nothing is broken over")
             shot(p, f"{name}-{look}")
+
+    # A window of 1280 at 400 %: WCAG 1.4.10 wants all of it without a scroll bar sideways.
+    small, forced = c.page(320, 256), c.page()
+    forced.cdp("Emulation.setEmulatedMedia", {"features": [{"name": "forced-colors", "value": "active"}, {"name": "prefers-color-scheme", "value": "dark"}, {"name": "prefers-reduced-motion", "value": "reduce"}]})
+    for name in views:
+        path, whole = VIEWS[name]
+        if name not in ("graph", "live", "status", "cardinality", "explain", "trace"):
+            continue
+        for p, what in ((small, "at 400 %"), (forced, "forced colors")):
+            p.open(base + path)
+            there(p, "(() => { const main = document.querySelector('main'); return %s; })()" % whole, f"{name}, {what}: all of it is there")
+            ok(p.js("document.documentElement.scrollWidth <= innerWidth && !document.getAnimations().length"), f"{name}, {what}: nothing is cut, nothing moves")
+            shot(p, f"{name}-{what.split()[-1]}")
+        # Black is the ground there, whatever this page's theme says.
+        ok(forced.js("""(() => {
+            const light = t => t.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0), seen = e => light(getComputedStyle(e).color);
+            const marks = [...document.querySelectorAll('.k-legend-name i, .k-live-keys i, .k-ex-key i, .k-tr-key i')].map(e => getComputedStyle(e).backgroundColor);
+            return seen(document.querySelector('h1, main')) > 600 && getComputedStyle(document.querySelector('[aria-current]')).outlineStyle === 'solid' && (marks.length < 2 || new Set(marks).size > 1);
+        })()"""), f"{name}, forced colors: text is light, what is chosen is marked, colors of series stay")
 
 scrapes.stop()
 note(f"{scrapes.count} scrapes")
