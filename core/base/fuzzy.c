@@ -20,6 +20,12 @@
 #define COST_LOOK  3u
 #define COST_ALIKE 24u
 
+#define SHORT 64u /* characters of ASCII: bits of a word */
+struct fuzzy_counts {
+	uint8_t number[128];      /* of a character in letters, from 1 on; 0: it is none of them */
+	uint8_t times[SHORT + 1]; /* how often the term has each letter; [0] is 0 */
+};
+
 /* As Go's range over a string: a byte that is no UTF-8 is one U+FFFD. */
 static size_t next_rune(const char *s, size_t len, uint32_t *rune)
 {
@@ -126,6 +132,19 @@ static uint32_t letter_of(const struct fuzzy_term *t, uint32_t rune)
 	return from < t->letters_count && t->letters[from] == rune ? (uint32_t)from + 1 : 0;
 }
 
+static void counts_make(struct fuzzy_term *t, struct arena *a)
+{
+	if (!t->ascii || t->len > SHORT)
+		return;
+	struct fuzzy_counts *c = arena_zalloc(a, sizeof(*c));
+	for (size_t i = 0; i < t->len; i++) {
+		uint8_t letter = (uint8_t)t->s[i];
+		c->number[letter] = (uint8_t)letter_of(t, letter);
+		c->times[c->number[letter]]++;
+	}
+	t->counts = c;
+}
+
 static bool is_there(const struct fuzzy *f, const void *term, size_t len)
 {
 	for (size_t i = 0; i < f->count; i++)
@@ -154,6 +173,7 @@ bool fuzzy_add(struct fuzzy *f, struct arena *a, const char *term, size_t len)
 		t->runes_count = runes_of(t->s, t->len, &b);
 		t->runes = arena_dup(a, b.data, b.len);
 		letters_make(t, a, &b);
+		counts_make(t, a);
 		f->odd |= letter_of(t, BAD_RUNE) > 0;
 	}
 	buf_release(&b);
@@ -168,6 +188,7 @@ void fuzzy_copy(struct fuzzy *f, struct arena *a, const struct fuzzy *from)
 		t->s = arena_dup(a, t->s, t->len);
 		t->runes = arena_dup(a, t->runes, t->runes_count * sizeof(*t->runes));
 		t->letters = arena_dup(a, t->letters, t->letters_count * sizeof(*t->letters));
+		t->counts = t->counts ? arena_dup(a, t->counts, sizeof(*t->counts)) : NULL;
 	}
 }
 
@@ -429,7 +450,7 @@ static double matches_least(double least, unsigned same, size_t a_len, size_t b_
 }
 
 /*
- * The same for at most 64 characters of ASCII each: where a character stands in b is a word of
+ * The same for at most SHORT characters of ASCII each: where a character stands in b is a word of
  * bits, so that the first place within reach that is not taken is found at once. Less than least:
  * perhaps 0 instead of the score, as soon as that is known. places: all zero, before and after.
  */
@@ -484,16 +505,44 @@ double fuzzy_alike_most(const struct fuzzy *f, size_t term, size_t lacks, const 
 	return jaro_winkler((unsigned)most, 0, same, less, more) + ROUNDING;
 }
 
+/* So many characters both have, wherever they stand: no more are found within reach. */
+static size_t common_count(const struct fuzzy_term *t, const char *text, size_t len)
+{
+	const struct fuzzy_counts *c = t->counts;
+	uint8_t left[SHORT + 1];
+	size_t n = 0;
+	memcpy(left, c->times, t->letters_count + 1);
+	for (size_t i = 0; i < len; i++) {
+		uint8_t *x = &left[c->number[(uint8_t)text[i]]], has = *x > 0;
+		*x = (uint8_t)(*x - has);
+		n += has;
+	}
+	return n;
+}
+
+/* Texts and terms of at most SHORT characters of ASCII. */
+static double alike_short(
+    const struct fuzzy_term *t, const char *text, size_t len, double least, uint64_t places[128])
+{
+	const char *a = t->len > len ? text : t->s, *b = t->len > len ? t->s : text;
+	size_t a_len = t->len > len ? len : t->len, b_len = t->len > len ? t->len : len;
+	unsigned same = 0;
+	while (same < WINKLER_MOST && same < a_len && a[same] == b[same])
+		same++;
+	if ((double)common_count(t, text, len) < matches_least(least, same, a_len, b_len))
+		return 0;
+	return jaro_short(a, a_len, b, b_len, least, places);
+}
+
 /* JaroWinklerMatcher.Score; less than least: perhaps 0 instead. */
 static double alike(
     const struct fuzzy_term *t, struct fuzzy_scratch *x, const char *text, size_t len, double least)
 {
 	if (!len)
 		return 0;
-	if (t->len <= 64 && len <= 64 && t->ascii && rune_is_ascii(text, len)) {
+	if (t->counts && len <= SHORT && rune_is_ascii(text, len)) {
 		x->work += COST_ALIKE;
-		return t->len > len ? jaro_short(text, len, t->s, t->len, least, x->places)
-		                    : jaro_short(t->s, t->len, text, len, least, x->places);
+		return alike_short(t, text, len, least, x->places);
 	}
 	size_t n = runes_of(text, len, &x->runes);
 	const uint32_t *runes = (const void *)x->runes.data;

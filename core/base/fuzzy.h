@@ -32,6 +32,7 @@ enum fuzzy_alg {
 	FUZZY_SUBSEQUENCE,
 	FUZZY_JARO_WINKLER
 };
+struct fuzzy_counts;
 struct fuzzy_term {
 	const char *s; /* in lower case when all is folded */
 	size_t len;
@@ -40,6 +41,7 @@ struct fuzzy_term {
 	size_t runes_count;
 	const uint32_t *letters; /* each rune once, ascending */
 	size_t letters_count;
+	const struct fuzzy_counts *counts; /* of a short one of ASCII; else NULL */
 };
 struct fuzzy {
 	enum fuzzy_alg alg;

@@ -9,22 +9,29 @@
 #include "storage/meta/postings_priv.h"
 #include "storage/read/idchain.h"
 #include "storage/read/select.h"
+#include "storage/read/termsigns.h"
 #include "storage/read/unitread.h"
 
 #define CHOOSE_NS     200000u /* of one step of choosing */
 #define IDS_AT_ONCE   64u
+#define BITS_IDS_MIN  64u
+#define BITS_IDS_MAX  (1u << 16)
+#define BITS_BYTES    32u /* of bits, for each id */
 #define SERIES_AHEAD  8u
 #define LABELS_AHEAD  3u
 #define SCORE_BELOW_1 0.99999999 /* of what begins with no term: nothing comes between */
 
 /* In units of work (5 ns). */
-#define WORK_VALUE  6u
-#define WORK_LACKS  3u /* one of many that mostly lack what is needed */
-#define WORK_ID     4u
-#define WORK_SERIES 60u
-#define WORK_LABEL  4u
-#define WORK_PUT    40u
-#define WORK_NAME   60u /* one that is found soon */
+#define WORK_VALUE     6u
+#define WORK_LACKS     3u /* one of many that mostly lack what is needed */
+#define WORK_ID        4u
+#define WORK_SERIES    60u
+#define WORK_LABEL     4u
+#define WORK_PUT       40u
+#define WORK_NAME      60u                 /* one that is found soon */
+#define WORK_ENGINE    (UNITREAD_WORK / 2) /* an expression may take half a millisecond */
+#define NARROW         8u                  /* a walk over one of so many values chooses well */
+#define TOO_MANY_STEPS "a label expression needs too many steps to match"
 
 enum search_state {
 	SEARCH_CHOOSES,
@@ -52,13 +59,6 @@ struct value_walk {
 	uint64_t from;
 };
 
-/* How often a term of FUZZY_JARO_WINKLER has what has a bit in postings_sign. */
-struct term_signs {
-	uint32_t sign;
-	uint8_t times[32]; /* of characters of one bit; FUZZY_TERM_MAX is above what counts */
-};
-#define TERMS_SIGNED 4u /* with more of them each text is looked at */
-
 struct search {
 	struct source_cursor base;
 	struct shard *shard;
@@ -72,13 +72,15 @@ struct search {
 	struct postings_select *choosing;
 	struct postings_labels labels_of;
 	roaring_bitmap_t *chosen; /* all: everything was, when it was made */
-	uint64_t chosen_bytes;
+	uint64_t *bits;           /* the same, up to bits_end; NULL: not worth it */
+	uint32_t bits_end;
+	uint64_t chosen_bytes; /* of both */
 	bool all;
 	struct pick own, *pick; /* query->found, if there is one, else own; of the worker: own */
 	double floor;           /* what is below is of no use, whatever own says */
 	struct fuzzy_scratch scratch;
 	uint32_t need; /* what a text must have to fit (postings_sign) */
-	struct term_signs signs[TERMS_SIGNED];
+	struct termsigns signs[TERMSIGNS_MAX];
 	size_t signs_count; /* 0: what a text lacks tells nothing of its score */
 	size_t prefixes;    /* so many beginnings are walked before all: of what may score 1 */
 	struct unitread units;
@@ -95,6 +97,7 @@ struct search {
 	struct arena arena;
 	struct matcher *matchers; /* copies: the query may be gone while the worker looks */
 	size_t matchers_count;
+	size_t choosers; /* the first so many choose series; the others are of the text itself */
 	struct source_query copy;
 	struct fuzzy fuzzy;
 	struct tombs *tombs;
@@ -130,13 +133,28 @@ static bool wanted(struct search *s, const char *text, size_t len, double *score
 	    pick_wants(s->pick, text, len, *score);
 }
 
+/* Those that are of the text. One whose expression takes too many steps ends the search. */
+static bool matchers_hold(struct search *s, const char *text, size_t len)
+{
+	enum rex_result r = REX_YES;
+	for (size_t i = s->choosers; i < s->matchers_count && r == REX_YES; i++) {
+		const struct matcher *m = &s->matchers[i];
+		bool engine = m->rex && rex_kind(m->rex) == REX_PCRE;
+		s->units.work += engine ? WORK_ENGINE : WORK_VALUE;
+		r = matcher_value(m, text, len);
+	}
+	if (r == REX_LIMIT)
+		s->err = errbuf_set(&s->eb, ERR_EXECUTION, TOO_MANY_STEPS);
+	return r == REX_YES;
+}
+
 /* The same on the loop, where work counts. */
 static bool wanted_here(struct search *s, const char *text, size_t len, double *score)
 {
 	s->scratch.work = WORK_VALUE;
 	bool yes = wanted(s, text, len, score);
 	s->units.work += (unsigned)s->scratch.work;
-	return yes;
+	return yes && matchers_hold(s, text, len);
 }
 
 static void put(struct search *s, const char *text, size_t len, double score)
@@ -169,7 +187,30 @@ static bool id_counts(struct search *s, uint32_t id)
 /* What came behind the choice is not: it was not asked whether the matchers hold for it. */
 static bool is_chosen(const struct search *s, uint32_t id)
 {
-	return !s->matchers_count || roaring_bitmap_contains(s->chosen, id);
+	if (s->bits)
+		return id < s->bits_end && s->bits[id / 64] >> (id % 64) & 1;
+	return !s->choosers || roaring_bitmap_contains(s->chosen, id);
+}
+
+/* A bit for each id, some 100 us at most: bitmaps look for few ids that lie apart by halves. */
+static void bits_make(struct search *s)
+{
+	uint32_t ids[IDS_AT_ONCE], last;
+	size_t n;
+	if (!s->choosers || s->all || s->base.est_series < BITS_IDS_MIN ||
+	    s->base.est_series > BITS_IDS_MAX)
+		return;
+	last = roaring_bitmap_maximum(s->chosen);
+	if (last / 8 > s->base.est_series * BITS_BYTES)
+		return;
+	s->bits_end = last + 1;
+	s->bits = mem_zalloc((last / 64 + 1) * sizeof(*s->bits));
+	s->chosen_bytes += (last / 64 + 1) * sizeof(*s->bits);
+	for (uint64_t from = 0; from <= last; from = (uint64_t)ids[n - 1] + 1) {
+		n = postings_bitmap_from(s->chosen, (uint32_t)from, ids, IDS_AT_ONCE);
+		for (size_t i = 0; i < n; i++)
+			s->bits[ids[i] / 64] |= UINT64_C(1) << (ids[i] % 64);
+	}
 }
 
 /* Few ids: at once. Many: those that are chosen become walk.ids, for value_go_on. */
@@ -180,7 +221,7 @@ static bool value_counts(struct search *s, const struct pair *x)
 	enum ids_kind kind = (enum ids_kind)x->kind;
 	if (kind == IDS_MANY) {
 		w->ids = ids_copy(&x->ids, kind);
-		if (s->matchers_count)
+		if (s->choosers)
 			roaring_bitmap_and_inplace(w->ids, s->chosen);
 		s->units.work += 256;
 		w->in_value = true;
@@ -189,7 +230,7 @@ static bool value_counts(struct search *s, const struct pair *x)
 	}
 	uint32_t n = ids_read(&x->ids, kind, ids);
 	for (uint32_t i = 0; i < n; i++) {
-		s->units.work += WORK_ID;
+		s->units.work += s->bits ? 1 : WORK_ID;
 		if (is_chosen(s, ids[i]) && id_counts(s, ids[i]))
 			return true;
 	}
@@ -260,21 +301,13 @@ static void prefix_next(struct value_walk *w)
 	w->prefix = prefix;
 }
 
-static size_t lacks(const struct term_signs *t, uint32_t sign)
-{
-	size_t n = 0;
-	for (uint32_t left = t->sign & ~sign; left; left &= left - 1)
-		n += t->times[__builtin_ctz(left)];
-	return n;
-}
-
 /* May a text of which only this is known be wanted? A look at it costs three times as much. */
 static bool may_be_alike(const struct search *s, const char *text, size_t len)
 {
 	double least = pick_least(s->pick);
 	least = least > s->fuzzy.threshold ? least : s->fuzzy.threshold;
 	for (size_t i = 0; i < s->signs_count; i++) {
-		size_t n = lacks(&s->signs[i], s->walk.at.sign);
+		size_t n = termsigns_lacks(&s->signs[i], s->walk.at.sign);
 		if (!n || fuzzy_alike_most(&s->fuzzy, i, n, text, len) >= least)
 			return true;
 	}
@@ -346,26 +379,29 @@ static bool name_take(void *arg, const struct postings_name *n)
 	return true;
 }
 
-/* The values of the name of now, until one has a series that counts. */
-static void name_go_on(struct search *s, const struct postings *p)
+/* A value of the name of now, or some series of it: one counts? */
+static bool name_counts(struct search *s, const struct postings *p, const struct pname *n)
 {
 	struct value_walk *w = &s->walk;
+	if (w->in_value)
+		return value_go_on(s);
+	uint32_t place = n ? tree_next(p, n->tree, &w->at, "", 0) : POSTINGS_NO_PAIR;
+	s->in_name = place != POSTINGS_NO_PAIR;
+	s->units.work += WORK_VALUE;
+	return s->in_name && value_counts(s, pair_at(p, place));
+}
+
+/* The values of the name of now, until one has a series that counts, or so much work is done. */
+static void name_go_on(struct search *s, const struct postings *p, uint64_t work_end)
+{
 	const struct pname *n = postings_name_find(p, (const char *)s->name.data, s->name.len);
-	bool counts = false;
-	if (w->in_value) {
-		counts = value_go_on(s);
-		s->in_name = !counts;
-	} else {
-		uint32_t place = n ? tree_next(p, n->tree, &w->at, "", 0) : POSTINGS_NO_PAIR;
-		s->in_name = place != POSTINGS_NO_PAIR;
-		s->units.work += WORK_VALUE;
-		counts = s->in_name && value_counts(s, pair_at(p, place));
+	while (s->in_name && s->units.work < work_end) {
+		if (!name_counts(s, p, n))
+			continue;
+		put(s, (const char *)s->name.data, s->name.len, s->name_score);
+		s->in_name = false;
+		value_over(&s->walk);
 	}
-	if (!counts)
-		return;
-	put(s, (const char *)s->name.data, s->name.len, s->name_score);
-	s->in_name = false;
-	value_over(w);
 }
 
 static bool names_step(struct search *s)
@@ -375,8 +411,9 @@ static bool names_step(struct search *s)
 		unsigned before = s->units.work;
 		if (before >= UNITREAD_WORK)
 			return true;
+		uint64_t end = s->all ? UINT64_MAX : before + s->names_work;
 		if (s->in_name)
-			name_go_on(s, p);
+			name_go_on(s, p, end < UNITREAD_WORK ? end : UNITREAD_WORK);
 		else
 			postings_names(p, &s->names_left, 1, name_take, s);
 		if (s->all)
@@ -488,7 +525,7 @@ static enum search_state way(struct search *s)
 	if (values)
 		return chosen * WORK_SERIES < cost ? SEARCH_SERIES : SEARCH_VALUES;
 	/* A name that many of the chosen have is seen at once; of others that takes long. */
-	s->names_work = chosen * WORK_SERIES * 2;
+	s->names_work = chosen * WORK_SERIES / 2;
 	return s->names_work < postings_names_count(p) * WORK_NAME ? SEARCH_SERIES : SEARCH_NAMES;
 }
 
@@ -630,6 +667,8 @@ static enum source_state plain_step(struct search *s)
 			return st;
 		if (wanted_here(s, item.text, item.text_len, &score))
 			put(s, item.text, item.text_len, score);
+		if (s->err)
+			return fail(s, s->err, &s->eb);
 	}
 	return SOURCE_AGAIN;
 }
@@ -659,7 +698,7 @@ static enum source_state choose_step(struct search *s)
 	case POSTINGS_MORE:
 		return SOURCE_AGAIN;
 	case POSTINGS_FAILED:
-		errbuf_set(&s->eb, ERR_EXECUTION, "a label expression needs too many steps to match");
+		errbuf_set(&s->eb, ERR_EXECUTION, TOO_MANY_STEPS);
 		return fail(s, ERR_EXECUTION, &s->eb);
 	case POSTINGS_DONE:
 		break;
@@ -712,6 +751,8 @@ static enum source_state begin_step(struct search *s)
 	if (!memory_matters(s))
 		return memory_over(s);
 	s->state = way(s);
+	if (s->state != SEARCH_SERIES)
+		bits_make(s);
 	return SOURCE_AGAIN;
 }
 
@@ -723,6 +764,8 @@ static enum source_state memory_step(struct search *s)
 	bool more = s->state == SEARCH_VALUES ? values_step(s)
 	    : s->state == SEARCH_NAMES        ? names_step(s)
 	                                      : series_step(s);
+	if (s->err)
+		return fail(s, s->err, &s->eb);
 	return more ? SOURCE_AGAIN : memory_over(s);
 }
 
@@ -731,6 +774,8 @@ static void chosen_release(struct search *s)
 	if (s->chosen)
 		roaring_bitmap_free(s->chosen);
 	s->chosen = NULL;
+	mem_free(s->bits);
+	s->bits = NULL;
 	s->chosen_bytes = 0;
 }
 
@@ -863,42 +908,6 @@ static bool labels_get(void *arg, uint32_t id, struct labels *out)
 	return true;
 }
 
-/*
- * What all terms have that are to stand in a text, as far as it is ASCII: of other characters a
- * text has all bits, the term none.
- */
-static uint32_t need_of(const struct fuzzy *f)
-{
-	uint32_t need = f->count ? UINT32_MAX : 0;
-	if (f->alg == FUZZY_JARO_WINKLER && f->threshold > 0)
-		return 0; /* what is alike may lack something */
-	for (size_t i = 0; i < f->count; i++) {
-		const struct fuzzy_term *t = &f->terms[i];
-		need &= t->ascii ? postings_sign(t->s, t->len) : 0;
-	}
-	return need;
-}
-
-/* Characters that are not ASCII have no bit: nobody lacks them. */
-static void signs_make(struct search *s)
-{
-	const struct fuzzy *f = &s->fuzzy;
-	if (f->alg != FUZZY_JARO_WINKLER || !(f->threshold > 0) || f->count > TERMS_SIGNED)
-		return;
-	for (size_t i = 0; i < f->count; i++) {
-		struct term_signs *t = &s->signs[i];
-		for (size_t k = 0; k < f->terms[i].len; k++) {
-			uint32_t sign = (uint8_t)f->terms[i].s[k] < 0x80
-			    ? postings_sign(f->terms[i].s + k, 1)
-			    : 0;
-			t->sign |= sign;
-			if (sign && t->times[__builtin_ctz(sign)] < UINT8_MAX)
-				t->times[__builtin_ctz(sign)]++;
-		}
-	}
-	s->signs_count = f->count;
-}
-
 /* The worker may look while the cursor is closed, and its query gone. */
 static enum err query_copy(struct search *s)
 {
@@ -916,12 +925,43 @@ static enum err query_copy(struct search *s)
 		s->matchers_count += !e;
 	}
 	fuzzy_copy(&s->fuzzy, &s->arena, q->find->fuzzy);
-	s->need = need_of(&s->fuzzy);
-	signs_make(s);
+	s->need = termsigns_need(&s->fuzzy);
+	s->signs_count = termsigns_make(&s->fuzzy, s->signs);
 	bool first = q->find->order == PICK_SCORE || fuzzy_is_prefix(&s->fuzzy);
 	for (size_t len; first && fuzzy_prefix(&s->fuzzy, s->prefixes, &len);)
 		s->prefixes++;
 	return e;
+}
+
+/* Is a look at the values that are wanted less than a walk over those it holds for? */
+static bool is_of_text(const struct search *s, const struct pname *n, const struct matcher *m)
+{
+	if (!n || matcher_is_direct(m) ||
+	    !bytes_equal(m->name, m->name_len, s->copy.label, s->copy.label_len))
+		return false;
+	return m->rex && postings_next_count(n, m) >= n->count / NARROW;
+}
+
+/* Matchers of the label whose values are wanted go behind the others. */
+static void choosers_part(struct search *s, const struct postings *p)
+{
+	const struct pname *n = p && s->copy.what == SOURCE_LABEL_VALUES
+	    ? postings_name_find(p, s->copy.label, s->copy.label_len)
+	    : NULL;
+	size_t len, end = s->matchers_count;
+	for (size_t i = 0; i < end;) {
+		struct matcher m = s->matchers[i];
+		if (!is_of_text(s, n, &m)) {
+			i++;
+			continue;
+		}
+		const char *needed = m.type == MATCHER_RE ? rex_needed(m.rex, &len) : NULL;
+		if (needed && len)
+			s->need |= postings_sign(needed, len);
+		s->matchers[i] = s->matchers[--end];
+		s->matchers[end] = m;
+	}
+	s->choosers = end;
 }
 
 enum err searchread_open(struct shard *sh, const struct source_query *q, struct source_cursor **out)
@@ -951,8 +991,9 @@ enum err searchread_open(struct shard *sh, const struct source_query *q, struct 
 	}
 	s->labels_of = (struct postings_labels){ .get = labels_get, .arg = s };
 	const struct postings *p = head_postings(&sh->head, tenant_of(s));
+	choosers_part(s, p);
 	if (p)
-		s->choosing = postings_select_begin(p, s->matchers, s->matchers_count, &s->labels_of);
+		s->choosing = postings_select_begin(p, s->matchers, s->choosers, &s->labels_of);
 	*out = &s->base;
 	return ERR_OK;
 }

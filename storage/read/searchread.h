@@ -2,7 +2,9 @@
  * searchread - names of labels, or values of one, of one shard, as a search wants them (struct
  * source_find of core/seam/source.h): only the best that fit, without a look at all series.
  *
- *   choose     which series in memory the matchers hold for (postings)
+ *   choose     which series in memory the matchers hold for (postings). An expression for the label
+ *              whose values are wanted is asked of the values themselves instead, of those that
+ *              fit and are good enough
  *   walk       the values of the label by text, or the names, those first that begin as is wanted:
  *              a bag of the tree of postings behind the last of a full pick is not opened
  *              (storage/meta/postings_priv.h). What is wanted (fits, and is better than the last)

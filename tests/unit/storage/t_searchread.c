@@ -253,7 +253,7 @@ static void matcher_make(struct asked *a, enum matcher_type type, const char *na
 static void matchers_choose(struct asked *a)
 {
 	a->q.matchers = a->ms;
-	switch (rnd(9)) {
+	switch (rnd(11)) {
 	case 0:
 	case 1:
 		break;
@@ -279,6 +279,13 @@ static void matchers_choose(struct asked *a)
 		break;
 	case 8:
 		matcher_make(a, MATCHER_EQ, "job", "no such job");
+		break;
+	case 9:
+		matcher_make(a, MATCHER_RE, "pod", ".+[0-4]..[05]-.*[a-m]");
+		matcher_make(a, MATCHER_NRE, LABEL_NAME, ".*_1._.+|Http.+");
+		break;
+	case 10:
+		matcher_make(a, MATCHER_NRE, "odd", "a.+|.*x.*");
 		break;
 	}
 }
