@@ -208,14 +208,14 @@ with Chrome() as c:
     p.type("jörg"), p.key("Tab"), p.type("pässword: 1"), p.key("Enter")
     there(p, "main", "You are jörg with read", "a name and a password do, too, letters of all kinds")
     there(p, "main", '"admin" is needed', "what he may not see says so, the rest is there")
-    for view in ("live", "doctor"):
+    for view, turn in (("live", 6), ("doctor", 1)):  # it asks each five seconds; Doctor each ten
         out = c.page(1280, 800)
         out.open(base + view)
         there(out, "dialog[open]", "Sign in", f"{view} asks who is there")
-        out.rest(6)
+        out.rest(turn)
         out.key("Escape")
         there(out, "main", "has to show who he is", f"{view} says what it lacks")
-        out.rest(3)
+        out.rest(turn / 2)
         ok(not out.js("!!document.querySelector('dialog')"), "and does not ask again by itself")
         there(out, ".k-tools", "Sign in", "but offers it")
         out.click(".k-nav [data-view=status]")
