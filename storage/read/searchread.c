@@ -525,7 +525,7 @@ static enum search_state way(struct search *s)
 	if (values)
 		return chosen * WORK_SERIES < cost ? SEARCH_SERIES : SEARCH_VALUES;
 	/* A name that many of the chosen have is seen at once; of others that takes long. */
-	s->names_work = chosen * WORK_SERIES / 2;
+	s->names_work = chosen * WORK_SERIES / 16;
 	return s->names_work < postings_names_count(p) * WORK_NAME ? SEARCH_SERIES : SEARCH_NAMES;
 }
 
