@@ -34,6 +34,10 @@ test("classic buckets", () => {
 	equal([flat(g), g.histograms], [[[[0, 1, 11], [1, Infinity, 2]]], 2], "several are added up");
 	const h = cellsOf(seriesOf([classic("1", ["NaN"]), classic("2", [3]), classic("+Inf", [4])]));
 	equal(flat(h), [[[0, 2, 3], [2, Infinity, 1]]], "a bucket that is missing is part of the next");
+	const one = cellsOf(seriesOf([classic("1", [4, "NaN"]), classic("1.0", [6, 8]), classic("2", [5, "NaN"]),
+		classic("2.0", [6, 9]), classic("+Inf", [12, 9])]));
+	equal([flat(one), one.odd], [[[[0, 1, 10], [1, 2, 1], [2, Infinity, 1]],
+		[[0, 1, 8], [1, 2, 1], [2, Infinity, 0]]], 0], "one bound, written in two ways, is one bucket");
 	equal(cellsOf(seriesOf([{metric: {le: "x"}, values: [[1, "1"]]},
 		{metric: {}, values: [[1, "1"]]}])).kind, null, "no histogram at all");
 });

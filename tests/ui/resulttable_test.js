@@ -71,11 +71,11 @@ test("other kinds of results", () => {
 	equal(t.el.querySelectorAll(".k-samples li").length, 10, "of many samples the last ones");
 	t.el.querySelector(".k-link").click();
 	equal(t.el.querySelectorAll(".k-samples li").length, 25, "all of them on request");
-	const histogram = {count: "6", sum: "9.5", buckets: [[0, "1", "2", "2"], [0, "2", "4", "4"]]};
+	const histogram = {count: "6", sum: "9.5", buckets: [[0, "1", "2", "0.0625"], [0, "2", "4", "4"]]};
 	t.show({resultType: "vector", result: [{metric: {__name__: "h"}, histogram: [1700000000, histogram]}]}, "h");
 	ok(t.el.querySelectorAll(".k-bars rect").length === 2 && t.el.textContent.includes("count 6, sum 9.5"), "a histogram is drawn");
 	t.el.querySelector("summary").click();
-	return until(() => t.el.querySelector(".k-buckets")).then(table => equal([...table.querySelectorAll(":scope > tbody > tr")].map(r => r.textContent), ["(1, 2]2", "(2, 4]4"], "its buckets are behind it"));
+	return until(() => t.el.querySelector(".k-buckets")).then(table => equal([...table.querySelectorAll(":scope > tbody > tr")].map(r => r.textContent), ["(1, 2]0.0625", "(2, 4]4"], "its buckets are behind it, those of a rate, too"));
 });
 
 test("bars", () => {

@@ -94,16 +94,23 @@ function classicCells(series) {
 		for (const t of [...times].sort((a, b) => a - b)) {
 			const column = [];
 			let below = 0, lo = buckets[0].le > 0 ? 0 : -Infinity;
-			for (const b of buckets) {
-				while (b.j < b.s.times.length && b.s.times[b.j] < t) b.j++;
-				const v = b.s.times[b.j] === t ? b.s.values[b.j] : NaN;
+			for (let i = 0; i < buckets.length;) {
+				const {le} = buckets[i];
+				let v = NaN;
+				/* "1" and "1.0" are one bound: a target's newer version writes it another way. */
+				for (; i < buckets.length && buckets[i].le === le; i++) {
+					const b = buckets[i], {times, values} = b.s;
+					while (b.j < times.length && times[b.j] < t) b.j++;
+					const own = times[b.j] === t ? values[b.j] : NaN;
+					if (own - own === 0) v = v === v ? v + own : own;
+				}
 				if (!(v - v === 0)) continue;
 				/* Rates of buckets differ in their last bits: that is no bucket
 				 * with less. */
 				if (v < below - Math.abs(below) * 1e-9) odd++;
-				column.push({lo, hi: b.le, count: Math.max(0, v - below)});
+				column.push({lo, hi: le, count: Math.max(0, v - below)});
 				below = Math.max(below, v);
-				lo = b.le;
+				lo = le;
 			}
 			add(at, t, column);
 		}

@@ -180,7 +180,7 @@ export function bars(buckets, width = 120, height = 22) {
 function histogram(raw) {
 	const {count, sum, buckets} = histogramOf(raw);
 	const table = () => h("table", {class: "k-table k-buckets"}, h("thead", null, h("tr", null, h("th", null, "bucket"), h("th", {class: "k-num"}, "count"))),
-		h("tbody", null, buckets.map(b => h("tr", null, h("td", null, b.label), h("td", {class: "k-num"}, grouped(b.count))))));
+		h("tbody", null, buckets.map(b => h("tr", null, h("td", null, b.label), h("td", {class: "k-num"}, value(String(b.count)))))));
 	const box = h("details", {class: "k-histogram", ontoggle: () => box.open && box.children.length < 2 && box.append(table())},
 		h("summary", null, buckets.length ? bars(buckets) : null, h("span", null, `count ${short(Number(count))}`, h("span", {class: "k-dim"}, `, sum ${short(Number(sum))}`))));
 	return box;
