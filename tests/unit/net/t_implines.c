@@ -207,9 +207,11 @@ static bool answer(struct playconn *c)
 
 static int import_all(struct ctlhttp *http, bool again, uint64_t *floats, bool *goes_on)
 {
-	struct impwork w = {
-		.t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX, .quiet = true, .state = state, .again = again
-	};
+	struct impwork w = { .t_from_ms = INT64_MIN,
+		.t_to_ms = INT64_MAX,
+		.quiet = true,
+		.mark_file = state,
+		.again = again };
 	if (impwork_open(&w, http, "a test's work"))
 		abort();
 	*goes_on = w.goes_on;
