@@ -181,6 +181,7 @@ static enum source_state forecast(struct cursor *c, struct source_item *out)
 			continue;
 		f->series++;
 		f->memory_samples += col.count;
+		f->samples_most += col.count;
 		f->memory_bytes += col.count * (uint64_t)16;
 		f->column = col.count > f->column ? col.count : f->column;
 	}

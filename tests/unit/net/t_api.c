@@ -477,7 +477,7 @@ static void traces(void)
 	holds(plan, 200, "\"what\":\"piece\"");
 	holds(plan, 200, "\"selector\":0,\"steps\":1");
 	holds(plan, 200,
-	    "\"seriesAtMost\":2,\"valuesAtMost\":2,\"series\":2,\"seriesKind\":\"exact\",\"samples\":10,\"samplesFromMemory\":10,\"samplesFromFiles\":0,\"bytesFromMemory\":160,");
+	    "\"seriesAtMost\":2,\"valuesAtMost\":2,\"series\":2,\"seriesKind\":\"exact\",\"samples\":10,\"samplesAtMost\":10,\"samplesFromMemory\":10,\"samplesFromFiles\":0,\"bytesFromMemory\":160,");
 	holds(plan, 200, "\"rangeMs\":50000,");
 	holds(plan, 200,
 	    "\"function\":\"rate\",\"matchers\":[{\"label\":\"__name__\",\"op\":\"=\",\"value\":\"up\"}]}]");
