@@ -9,6 +9,7 @@
 
 #define SLOTS_MIN 64u
 #define HEAP      16u /* what the heap takes for a piece, about */
+#define ROW       4u  /* places for one hash */
 
 void pick_init(struct pick *p, enum pick_order order, size_t max, uint64_t seed)
 {
@@ -22,6 +23,7 @@ void pick_release(struct pick *p)
 		mem_free(p->items[i]);
 	mem_free(p->items);
 	mem_free(p->slots);
+	mem_free(p->over);
 	*p = (struct pick){ .order = p->order, .max = p->max, .seed = p->seed };
 }
 
@@ -176,5 +178,49 @@ void pick_put(struct pick *p, const char *text, size_t len, double score)
 size_t pick_bytes(const struct pick *p)
 {
 	return p->bytes + p->cap * sizeof(*p->items) +
-	    (p->slots ? p->mask + 1 : 0) * sizeof(*p->slots);
+	    (p->slots ? p->mask + 1 : 0) * sizeof(*p->slots) +
+	    (p->over ? p->over_mask + 1 : 0) * sizeof(*p->over);
+}
+
+/* ---- what is over ---- */
+
+void pick_remember(struct pick *p, size_t texts)
+{
+	size_t places = SLOTS_MIN;
+	if (p->over)
+		return;
+	while (places < PICK_OVER_MAX && places / 2 < texts)
+		places *= 2;
+	p->over = mem_zalloc(places * sizeof(*p->over));
+	p->over_mask = places - 1;
+}
+
+uint64_t pick_hash(const struct pick *p, const char *text, size_t len)
+{
+	uint64_t hash = hash64(text, len, p->seed);
+	return hash ? hash : 1;
+}
+
+static uint64_t *over_row(const struct pick *p, uint64_t hash)
+{
+	return p->over + (hash & p->over_mask & ~(uint64_t)(ROW - 1));
+}
+
+bool pick_is_over(const struct pick *p, uint64_t hash)
+{
+	if (!p->over)
+		return false;
+	const uint64_t *row = over_row(p, hash);
+	return row[0] == hash || row[1] == hash || row[2] == hash || row[3] == hash;
+}
+
+void pick_over(struct pick *p, uint64_t hash)
+{
+	size_t at = 0;
+	if (!p->over || pick_is_over(p, hash))
+		return;
+	uint64_t *row = over_row(p, hash);
+	while (at < ROW && row[at])
+		at++;
+	row[at < ROW ? at : hash >> 62] = hash;
 }

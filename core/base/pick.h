@@ -6,9 +6,12 @@
  *           pick_put(p, text, len, score);
  *
  * A text comes with the same score each time. Who refuses a text that is wanted may offer it again.
+ * Who meets the same texts often, and for whom a score is dear, calls pick_remember, and asks and
+ * tells by pick_hash which of them are over: refused or put, so never wanted again.
  * Cost: one comparison where the pick is full and the text is too late; else a look into a table,
  * and a place in a heap: some 100 ns. Nothing grows with what was offered.
- * Thread: one at a time. Memory: at most max texts (56 bytes and the text each), on the heap.
+ * Thread: one at a time. Memory: at most max texts (56 bytes and the text each), on the heap; of
+ * what is over at most PICK_OVER_MAX hashes, 8 bytes each.
  */
 #ifndef CORE_BASE_PICK_H
 #define CORE_BASE_PICK_H
@@ -34,7 +37,10 @@ struct pick {
 	struct pick_item **slots; /* by hash; open addressing */
 	size_t mask;
 	size_t bytes;
+	uint64_t *over; /* hashes of texts, four in a row; 0: none; NULL: nothing is remembered */
+	size_t over_mask;
 };
+#define PICK_OVER_MAX (1u << 16)
 /* seed: secret, so that nobody can choose texts that meet in one place of the table. */
 void pick_init(struct pick *p, enum pick_order order, size_t max, uint64_t seed);
 void pick_release(struct pick *p);
@@ -55,6 +61,13 @@ bool pick_hopes(const struct pick *p, const char *path, size_t len, double best)
 /* One out of the heap, the last in order; the caller's (mem_free). NULL: it is empty. */
 struct pick_item *pick_pop(struct pick *p);
 size_t pick_bytes(const struct pick *p);
+/* About so many texts come, several times. Once for all: later calls change nothing. */
+void pick_remember(struct pick *p, size_t texts);
+/* Not 0. Two texts have the same one in 2^64 cases once: they are taken for one. */
+uint64_t pick_hash(const struct pick *p, const char *text, size_t len);
+/* False: it is not over, or that was forgotten for others. */
+bool pick_is_over(const struct pick *p, uint64_t hash);
+void pick_over(struct pick *p, uint64_t hash);
 /* The order of two: < 0, 0 (equal texts and scores), > 0. */
 int pick_cmp(enum pick_order order, const struct pick_item *a, const struct pick_item *b);
 

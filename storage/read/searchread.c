@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/rt/epoch.h"
 #include "storage/meta/postings_priv.h"
+#include "storage/read/chosen.h"
 #include "storage/read/idchain.h"
 #include "storage/read/select.h"
 #include "storage/read/termsigns.h"
@@ -14,9 +15,6 @@
 
 #define CHOOSE_NS     200000u /* of one step of choosing */
 #define IDS_AT_ONCE   64u
-#define BITS_IDS_MIN  64u
-#define BITS_IDS_MAX  (1u << 16)
-#define BITS_BYTES    32u /* of bits, for each id */
 #define SERIES_AHEAD  8u
 #define LABELS_AHEAD  3u
 #define SCORE_BELOW_1 0.99999999 /* of what begins with no term: nothing comes between */
@@ -71,10 +69,8 @@ struct search {
 	struct shard_reader reader;
 	struct postings_select *choosing;
 	struct postings_labels labels_of;
-	roaring_bitmap_t *chosen; /* all: everything was, when it was made */
-	uint64_t *bits;           /* the same, up to bits_end; NULL: not worth it */
-	uint32_t bits_end;
-	uint64_t chosen_bytes; /* of both */
+	struct chosen chosen; /* all: everything was, when it was made */
+	uint64_t chosen_bytes;
 	bool all;
 	struct pick own, *pick; /* query->found, if there is one, else own; of the worker: own */
 	double floor;           /* what is below is of no use, whatever own says */
@@ -83,6 +79,8 @@ struct search {
 	struct termsigns signs[TERMSIGNS_MAX];
 	size_t signs_count; /* 0: what a text lacks tells nothing of its score */
 	size_t prefixes;    /* so many beginnings are walked before all: of what may score 1 */
+	bool dear;          /* a look at a value, which comes on many shards: pick_is_over */
+	uint64_t hash;      /* of the value looked at, where that is dear */
 	struct unitread units;
 	struct value_walk walk;
 	/* names */
@@ -163,6 +161,27 @@ static void put(struct search *s, const char *text, size_t len, double score)
 	pick_put(s->pick, text, len, score);
 }
 
+/* Of values: cursors of this loop look at each but once. */
+static bool wanted_once(struct search *s, const char *text, size_t len, double *score)
+{
+	s->hash = s->dear ? pick_hash(s->pick, text, len) : 0;
+	if (s->dear && pick_is_over(s->pick, s->hash)) {
+		s->units.work += WORK_VALUE;
+		return false;
+	}
+	bool yes = wanted_here(s, text, len, score);
+	if (s->dear && !yes)
+		pick_over(s->pick, s->hash);
+	return yes;
+}
+
+static void put_once(struct search *s, const char *text, size_t len, double score)
+{
+	put(s, text, len, score);
+	if (s->dear)
+		pick_over(s->pick, s->hash);
+}
+
 /* ---- series in memory ---- */
 
 static bool has_samples(struct search *s, const struct series *x)
@@ -187,30 +206,7 @@ static bool id_counts(struct search *s, uint32_t id)
 /* What came behind the choice is not: it was not asked whether the matchers hold for it. */
 static bool is_chosen(const struct search *s, uint32_t id)
 {
-	if (s->bits)
-		return id < s->bits_end && s->bits[id / 64] >> (id % 64) & 1;
-	return !s->choosers || roaring_bitmap_contains(s->chosen, id);
-}
-
-/* A bit for each id, some 100 us at most: bitmaps look for few ids that lie apart by halves. */
-static void bits_make(struct search *s)
-{
-	uint32_t ids[IDS_AT_ONCE], last;
-	size_t n;
-	if (!s->choosers || s->all || s->base.est_series < BITS_IDS_MIN ||
-	    s->base.est_series > BITS_IDS_MAX)
-		return;
-	last = roaring_bitmap_maximum(s->chosen);
-	if (last / 8 > s->base.est_series * BITS_BYTES)
-		return;
-	s->bits_end = last + 1;
-	s->bits = mem_zalloc((last / 64 + 1) * sizeof(*s->bits));
-	s->chosen_bytes += (last / 64 + 1) * sizeof(*s->bits);
-	for (uint64_t from = 0; from <= last; from = (uint64_t)ids[n - 1] + 1) {
-		n = postings_bitmap_from(s->chosen, (uint32_t)from, ids, IDS_AT_ONCE);
-		for (size_t i = 0; i < n; i++)
-			s->bits[ids[i] / 64] |= UINT64_C(1) << (ids[i] % 64);
-	}
+	return !s->choosers || chosen_has(&s->chosen, id);
 }
 
 /* Few ids: at once. Many: those that are chosen become walk.ids, for value_go_on. */
@@ -222,7 +218,7 @@ static bool value_counts(struct search *s, const struct pair *x)
 	if (kind == IDS_MANY) {
 		w->ids = ids_copy(&x->ids, kind);
 		if (s->choosers)
-			roaring_bitmap_and_inplace(w->ids, s->chosen);
+			roaring_bitmap_and_inplace(w->ids, s->chosen.ids);
 		s->units.work += 256;
 		w->in_value = true;
 		w->from = 0;
@@ -230,7 +226,7 @@ static bool value_counts(struct search *s, const struct pair *x)
 	}
 	uint32_t n = ids_read(&x->ids, kind, ids);
 	for (uint32_t i = 0; i < n; i++) {
-		s->units.work += s->bits ? 1 : WORK_ID;
+		s->units.work += s->chosen.bits ? 1 : WORK_ID;
 		if (is_chosen(s, ids[i]) && id_counts(s, ids[i]))
 			return true;
 	}
@@ -324,10 +320,10 @@ static void value_take(struct search *s, const struct pair *x)
 		s->units.work += WORK_VALUE;
 		return;
 	}
-	if (!wanted_here(s, text, len, &score))
+	if (!wanted_once(s, text, len, &score))
 		return;
 	if (value_counts(s, x)) {
-		put(s, text, len, score);
+		put_once(s, text, len, score);
 	} else if (w->in_value) {
 		buf_clear(&w->text);
 		buf_add(&w->text, text, len);
@@ -440,12 +436,12 @@ static void label_take(struct search *s, const struct series *x, const struct la
 	s->units.work += WORK_LABEL;
 	if (values && !bytes_equal(l->name, l->name_len, s->copy.label, s->copy.label_len))
 		return;
-	if (!wanted_here(s, text, len, &score))
+	if (!wanted_once(s, text, len, &score))
 		return;
 	if (*counts < 0)
 		*counts = has_samples(s, x);
 	if (*counts)
-		put(s, text, len, score);
+		put_once(s, text, len, score);
 }
 
 static void series_take(struct search *s, const struct series *x)
@@ -466,7 +462,7 @@ static bool series_step(struct search *s)
 		if (s->units.work >= UNITREAD_WORK)
 			return true;
 		size_t n =
-		    postings_bitmap_from(s->chosen, (uint32_t)s->series_from, ids, IDS_AT_ONCE);
+		    postings_bitmap_from(s->chosen.ids, (uint32_t)s->series_from, ids, IDS_AT_ONCE);
 		size_t i = 0;
 		for (; i < n && s->units.work < UNITREAD_WORK; i++) {
 			if (i + SERIES_AHEAD < n)
@@ -490,7 +486,7 @@ static bool series_step(struct search *s)
 static bool memory_matters(const struct search *s)
 {
 	const struct shard *sh = s->shard;
-	return (s->all || !roaring_bitmap_is_empty(s->chosen)) &&
+	return (s->all || s->chosen.count) &&
 	    (s->units.files_count ||
 	        (shard_remembers(sh, s->copy.t_max_ms) && sh->t_newest_ms >= s->copy.t_min_ms));
 }
@@ -508,18 +504,30 @@ static uint64_t name_cost(const struct search *s, const struct pname *n)
 	    n->series * values / all * (s->need ? 1 : WORK_ID);
 }
 
+/* Most values of n stand on several shards, and a look costs more than to know that it was had? */
+static bool is_dear(const struct search *s, const struct pname *n)
+{
+	bool dear = s->fuzzy.alg == FUZZY_JARO_WINKLER && s->fuzzy.threshold > 0 && s->fuzzy.count;
+	for (size_t i = s->choosers; i < s->matchers_count; i++)
+		dear |= s->matchers[i].rex && rex_kind(s->matchers[i].rex) == REX_PCRE;
+	return dear && s->query->found && n->series > n->count + n->count / 4;
+}
+
 /* What is walked, or else the series one by one. */
 static enum search_state way(struct search *s)
 {
 	const struct postings *p = head_postings(&s->shard->head, tenant_of(s));
 	bool values = s->copy.what == SOURCE_LABEL_VALUES;
-	uint64_t cost = 0, chosen = s->all ? 0 : roaring_bitmap_get_cardinality(s->chosen);
+	uint64_t cost = 0, chosen = s->all ? 0 : s->chosen.count;
+	const struct pname *n =
+	    values && p ? postings_name_find(p, s->copy.label, s->copy.label_len) : NULL;
 	walk_begin(&s->walk);
 	s->names_left = SIZE_MAX;
+	s->dear = n && is_dear(s, n);
+	if (s->dear)
+		pick_remember(s->pick, n->count);
 	if (!p || s->all)
 		return values ? SEARCH_VALUES : SEARCH_NAMES;
-	const struct pname *n =
-	    values ? postings_name_find(p, s->copy.label, s->copy.label_len) : NULL;
 	if (n)
 		cost = name_cost(s, n);
 	if (values)
@@ -549,25 +557,13 @@ static void found_text(void *arg, const char *text, size_t len)
 	pick_put(s->pick, text, len, s->name_score);
 }
 
-/*
- * Nothing that is in memory, nor what is dead: as no cut is a partial one, each id of the tombs is.
- */
-static void without_make(struct search *s)
-{
-	s->without = s->chosen ? roaring_bitmap_copy(s->chosen) : roaring_bitmap_create();
-	if (!s->without)
-		panic("out of memory: bitmap");
-	for (size_t i = 0; s->tombs && i < s->tombs->count; i++)
-		roaring_bitmap_add(s->without, s->tombs->entries[i].id);
-}
-
 static void look(struct work_task *t)
 {
 	struct search *s = CONTAINER_OF(t, struct search, task);
 	size_t len = 0;
 	bool one = fuzzy_is_prefix(&s->fuzzy) && s->fuzzy.count == 1;
 	const char *prefix = one ? fuzzy_prefix(&s->fuzzy, 0, &len) : "";
-	without_make(s);
+	s->without = chosen_without(&s->chosen, s->tombs);
 	struct catalog_texts o = { .label = s->copy.what == SOURCE_LABEL_VALUES ? s->copy.label : NULL,
 		.label_len = s->copy.label_len,
 		.prefix = prefix,
@@ -703,11 +699,11 @@ static enum source_state choose_step(struct search *s)
 	case POSTINGS_DONE:
 		break;
 	}
-	s->chosen = s->choosing ? postings_select_take(s->choosing) : postings_bitmap();
+	chosen_set(&s->chosen, s->choosing ? postings_select_take(s->choosing) : postings_bitmap());
 	postings_select_end(s->choosing);
 	s->choosing = NULL;
-	s->base.est_series = roaring_bitmap_get_cardinality(s->chosen);
-	s->chosen_bytes = roaring_bitmap_size_in_bytes(s->chosen);
+	s->base.est_series = s->chosen.count;
+	s->chosen_bytes = chosen_bytes(&s->chosen);
 	s->all = p && s->base.est_series >= postings_series(p);
 	s->state = SEARCH_BEGINS;
 	return SOURCE_AGAIN;
@@ -751,8 +747,9 @@ static enum source_state begin_step(struct search *s)
 	if (!memory_matters(s))
 		return memory_over(s);
 	s->state = way(s);
-	if (s->state != SEARCH_SERIES)
-		bits_make(s);
+	if (s->state != SEARCH_SERIES && s->choosers && !s->all)
+		chosen_bits(&s->chosen);
+	s->chosen_bytes = chosen_bytes(&s->chosen);
 	return SOURCE_AGAIN;
 }
 
@@ -767,16 +764,6 @@ static enum source_state memory_step(struct search *s)
 	if (s->err)
 		return fail(s, s->err, &s->eb);
 	return more ? SOURCE_AGAIN : memory_over(s);
-}
-
-static void chosen_release(struct search *s)
-{
-	if (s->chosen)
-		roaring_bitmap_free(s->chosen);
-	s->chosen = NULL;
-	mem_free(s->bits);
-	s->bits = NULL;
-	s->chosen_bytes = 0;
 }
 
 /* One that the worker found. */
@@ -796,7 +783,8 @@ static enum source_state give(struct search *s, struct source_item *out)
 		s->given = pick_pop(&s->own);
 		if (!s->given) {
 			pick_release(&s->own);
-			chosen_release(s);
+			chosen_release(&s->chosen);
+			s->chosen_bytes = 0;
 			return SOURCE_END;
 		}
 		if (s->query->found)
@@ -867,7 +855,7 @@ static void destroy(struct search *s)
 		s->plain->ops->close(s->plain);
 	list_del(&s->reader.link);
 	postings_select_end(s->choosing);
-	chosen_release(s);
+	chosen_release(&s->chosen);
 	value_over(&s->walk);
 	buf_release(&s->walk.text);
 	buf_release(&s->name);
@@ -895,7 +883,11 @@ static const struct source_cursor_ops search_ops = { .next = search_next, .close
 static void leaves(struct shard_reader *r, const struct series *x)
 {
 	struct search *s = CONTAINER_OF(r, struct search, reader);
-	s->left |= x->tenant == tenant_of(s);
+	if (x->tenant != tenant_of(s))
+		return;
+	s->left = true;
+	if (s->state < SEARCH_LOOKS) /* else memory was looked at while it was there */
+		chosen_leaves(&s->chosen, x->id);
 }
 
 static bool labels_get(void *arg, uint32_t id, struct labels *out)

@@ -13,6 +13,7 @@
  *              walk comes first, which a series or two often end, until it took as long as this
  *   catalog    on a worker, when it may know series that memory does not: the same by its sorted
  *              texts. Behind the rest, so that a series that leaves meanwhile is found there
+ *              (storage/read/chosen), wherever the walk was
  *   plain      everything (storage/read/select), each text put to the pick: where parts of series
  *              were deleted, or the catalog is being made anew, so that only reading tells
  *   give       what is in the pick, in no order; where those who ask share one for all cursors of

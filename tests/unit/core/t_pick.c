@@ -74,6 +74,43 @@ static unsigned wrong_in_a_run(enum pick_order order, size_t max)
 	return wrong;
 }
 
+/* What is told to be over is known, but for few that others drove out; nothing else is. */
+static void remembers(void)
+{
+	struct pick p;
+	unsigned known = 0, wrong = 0, kept = 0;
+	char s[16];
+	pick_init(&p, PICK_SCORE, 2, 77);
+	pick_over(&p, pick_hash(&p, "a", 1));
+	tap_ok(!pick_is_over(&p, pick_hash(&p, "a", 1)) && !pick_bytes(&p),
+	    "nothing is remembered where nobody asked for it");
+	pick_remember(&p, TEXTS);
+	uint64_t bytes = pick_bytes(&p);
+	for (unsigned i = 0; i < TEXTS; i++)
+		pick_over(&p, pick_hash(&p, s, (size_t)snprintf(s, sizeof(s), "t%u", i)));
+	for (unsigned i = 0; i < 2 * TEXTS; i++) {
+		bool over =
+		    pick_is_over(&p, pick_hash(&p, s, (size_t)snprintf(s, sizeof(s), "t%u", i)));
+		known += i < TEXTS && over;
+		wrong += i >= TEXTS && over;
+	}
+	tap_ok(known > TEXTS * 9 / 10 && !wrong, "%u of %u texts are over, and %u others", known,
+	    TEXTS, wrong);
+	pick_remember(&p, 100 * TEXTS);
+	tap_ok(bytes >= TEXTS * 8 && bytes < TEXTS * 40 && pick_bytes(&p) == bytes,
+	    "in %llu bytes, asked for once", (unsigned long long)bytes);
+	pick_release(&p);
+	pick_remember(&p, SIZE_MAX);
+	for (unsigned i = 0; i < 2 * PICK_OVER_MAX; i++)
+		pick_over(&p, pick_hash(&p, s, (size_t)snprintf(s, sizeof(s), "t%u", i)));
+	for (unsigned i = 0; i < 2 * PICK_OVER_MAX; i++)
+		kept += pick_is_over(&p, pick_hash(&p, s, (size_t)snprintf(s, sizeof(s), "t%u", i)));
+	tap_ok(pick_bytes(&p) == PICK_OVER_MAX * 8 && kept > PICK_OVER_MAX / 2 &&
+	        kept <= PICK_OVER_MAX,
+	    "of too many %u are known, in %llu bytes", kept, (unsigned long long)pick_bytes(&p));
+	pick_release(&p);
+}
+
 int main(void)
 {
 	static const size_t sizes[] = { 1, 2, 7, 100, TEXTS - 1, TEXTS, 2 * TEXTS };
@@ -93,6 +130,7 @@ int main(void)
 	    "a full one hopes for what is before its last");
 	tap_ok(!pick_wants(&p, "a", 1, 0.9) && pick_wants(&p, "a", 1, 1), "and wants no other");
 	pick_release(&p);
+	remembers();
 	for (unsigned i = 0; i < TEXTS; i++)
 		mem_free(all[i]);
 	return tap_done();

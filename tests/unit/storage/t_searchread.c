@@ -22,7 +22,7 @@
 #include "tests/lib/testlib.h"
 
 #define SERIES 2400u
-#define RANGES 6u /* of two hours */
+#define RANGES 8u /* of two hours */
 #define ASKED  110u
 #define MINUTE INT64_C(60000)
 #define T0     (INT64_C(1700000000000) / SAMPLE_RANGE_MS * SAMPLE_RANGE_MS)
@@ -72,7 +72,8 @@ static struct labels series_make(unsigned i)
 	}
 	if (i % 7 == 0)
 		set(&b, "odd", odd[i % 4]);
-	snprintf(name, sizeof(name), "own_label_%u", i % 60);
+	/* few, so that names are walked where a third is chosen; some of those have none */
+	snprintf(name, sizeof(name), "own_label_%u", i % 12);
 	set(&b, name, "here");
 	return label_builder_done(&b);
 }
@@ -492,6 +493,49 @@ static void late_write(void)
 	all_well &= !v.err && !v.refused;
 }
 
+/* Chosen, and out of memory before the walk begins: the catalog alone knows of them. */
+static void leaving(void)
+{
+	struct asked a = { 0 };
+	struct comer each[6]; /* with and without a matcher */
+	size_t given[2] = { 0 };
+	bool well = true;
+	write_some(1, 0);
+	uint64_t left = inactive();
+	fuzzy_init(&a.fuzzy, FUZZY_SUBSEQUENCE, 0, false);
+	a.find = (struct source_find){ .fuzzy = &a.fuzzy, .max = 10000 };
+	matcher_make(&a, MATCHER_EQ, "job", "job-1");
+	for (unsigned i = 0; i < 6; i++) {
+		each[i] = (struct comer){ .source = store_source(st.store), .shard = i % 3 };
+		each[i].q = (struct source_query){ .what = SOURCE_LABEL_VALUES,
+			.label = "pod",
+			.label_len = 3,
+			.tenants = &st.tenant,
+			.tenants_count = 1,
+			.t_min_ms = T0 + (int64_t)range_now * SAMPLE_RANGE_MS,
+			.t_max_ms = T0 + (int64_t)(range_now + 1) * SAMPLE_RANGE_MS - 1,
+			.matchers = a.ms,
+			.matchers_count = i / 3,
+			.find = &a.find };
+		testteam_run(&st.tt, i % 3 % 2, late_begin, &each[i]);
+	}
+	next_range();
+	write_some(SERIES, 0); /* by its time the others are idle */
+	next_range();
+	left = inactive() - left;
+	for (unsigned i = 0; i < 6; i++) {
+		well &= !each[i].failed &&
+		    testteam_wait(&st.tt, i % 3 % 2, is_over, &each[i], TESTTEAM_LONG_MS);
+		well &= !each[i].failed;
+		testteam_run(&st.tt, i % 3 % 2, late_end, &each[i]);
+		given[i / 3] += each[i].given;
+	}
+	matcher_release(&a.ms[0]);
+	tap_ok(well && all_well && left > SERIES / 2 && given[0] == SERIES && given[1] == SERIES / 5,
+	    "%llu series leave between choice and walk: %zu of %u values are found, %zu of %u of a job",
+	    (unsigned long long)left, given[0], SERIES, given[1], SERIES / 5);
+}
+
 /* The matcher holds for all there are, not for those that come then. */
 static void meanwhile(void)
 {
@@ -575,6 +619,9 @@ int main(void)
 	searches("most are in files only");
 	write_some(2, 0);
 	searches("some came back under new ids");
+	leaving();
+	write_some(2, 1);
+	searches("more left, and half came back");
 	storetest_close(&st);
 	all_well &= !storetest_open(&st, 2);
 	merged = true; /* a start looks what can be */
