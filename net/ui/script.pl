@@ -6,7 +6,7 @@
 # A module of views/ is found by its name, as import() would. Comments and needless blanks are left out, declarations behind
 # each other become one, true, false and 0.5 are written shorter, and names of variables become short: in each scope the first
 # letters that mean nothing else there, so that functions that do alike look alike and pack well. So do functions of the
-# language that want no `this` and are used often, Math.max. Names of properties stay, and so does what no scope declares: it is
+# language that want no `this` and are used twice, Math.max. Names of properties stay, and so does what no scope declares: it is
 # the browser's.
 # script.pl - reads one script from stdin, and writes it without comments and blanks, names as they are.
 #
@@ -424,7 +424,7 @@ sub nth {
 	while ($n) { $n--; $name .= $more[$n % 64]; $n = int($n / 64) }
 	return $name;
 }
-for my $rare (grep { $functions{$_} < 3 } keys %functions) { delete $functions{$rare}; delete $uses{$rare} }
+for my $rare (grep { $functions{$_} < 2 } keys %functions) { delete $functions{$rare}; delete $uses{$rare} }
 # Of the outermost scope: the most used ones have a letter, those of the end first, as few others reach them.
 my @free = grep { !$keyword{$_} && !$taken{$_} } reverse(@letters), map { nth($_) } @letters .. 2000 + keys %uses;
 my %outer = map { $_ => shift @free } sort { $uses{$b} <=> $uses{$a} || $first{$a} <=> $first{$b} } keys %uses;

@@ -152,6 +152,29 @@ test("completion", async () => {
 	ok(!x.area.hasAttribute("aria-activedescendant") && !x.area.hasAttribute("aria-controls"), "nothing is left of it");
 });
 
+test("an answer that comes late", async () => {
+	let go = () => {};
+	const slow = { ...server, lines: async (...all) => { await new Promise((done) => { go = done; }); return server.lines(all[0], all[1], (o) => all[2]({ ...o, has_more: true })); } };
+	const e = start("", { server: slow });
+	const chosen = () => e.ed.el.querySelector("[aria-selected=true] .k-q-name")?.textContent;
+	METRICS.push({ name: "http_a", type: "gauge", help: "" });
+	e.type("h");
+	await until(() => (go(), e.rows().length));
+	METRICS.unshift({ name: "http_0", type: "gauge", help: "" });
+	go = null;
+	e.type("t");
+	e.key("ArrowDown");
+	const was = chosen();
+	await until(() => go);
+	go();
+	await until(() => e.rows().includes("http_0"));
+	equal([Boolean(was), chosen()], [true, was], "what was chosen meanwhile stays, wherever it stands now");
+	e.key("Enter");
+	equal([e.area.value, e.ran], [was, []], "and Enter takes it");
+	METRICS.shift();
+	METRICS.pop();
+});
+
 test("hostile names", async () => {
 	METRICS.push(...["</script>", "\u202eabc", "a\0b", "😀", "x".repeat(10000)].map((name) => ({ name, help: name })));
 	const e = start();

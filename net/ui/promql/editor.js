@@ -146,12 +146,13 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 		const above = bottom < 160 && top > bottom;
 		list.place(word.left - mine.left - 34, above ? mine.bottom - word.top + GAP : word.bottom - mine.top + GAP, mine.width, (above ? top : bottom) - 8, above);
 	};
-	const offer = () => {
+	/* late: what was chosen meanwhile stays. */
+	const offer = (late) => {
 		const items = choices(place, found, recent);
 		/* What stands there already is no suggestion. */
 		if (!items.length || (items.length === 1 && items[0].exact && !asked))
 			return list.open && shut();
-		list.show(items, { select: asked });
+		list.show(items, { select: asked, late });
 		area.setAttribute("aria-controls", list.id);
 		pointAt();
 		putList();
@@ -167,7 +168,7 @@ export const editor = ({ value = "", label = "PromQL expression", placeholder = 
 			found = []; /* what is known here is shown all the same */
 		}
 		if (!mine.signal.aborted)
-			offer();
+			offer(true);
 	};
 	const suggest = (by = false) => {
 		const caret = area.selectionStart;

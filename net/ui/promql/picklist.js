@@ -107,14 +107,14 @@ export const picklist = ({ onPick, describe }) => {
 		get item() { return items[at] ?? null; },
 		get first() { return items[0] ?? null; },
 		get active() { return at >= 0 ? optionId(at) : null; },
-		show: (list, { select: first }) => {
-			const before = el.hidden;
+		show: (list, { select: first, late }) => {
+			const before = el.hidden, was = late && items[at];
 			items = list;
 			at = -1;
 			put(rows, list.map(row));
 			rows.scrollTop = 0;
 			el.hidden = false;
-			select(first ? 0 : -1);
+			select(Math.max(first ? 0 : -1, list.findIndex((i) => i.name === was?.name && i.kind === was.kind)));
 			if (before)
 				say(list.length === 1 ? "1 suggestion" : `${list.length} suggestions`);
 		},
