@@ -7,7 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/num.h"
-#include "proto/importl.h"
+#include "net/ctl/ctlsame.h"
 #include "storage/block/bhead.h"
 #include "storage/block/bread.h"
 
@@ -184,104 +184,15 @@ int imptsdb(struct impwork *w, const char *path, const char *prefix)
 
 /* --- verification --- */
 
-static void selector(struct buf *out, struct labels ls)
-{
-	struct label_iter it = label_iter(ls);
-	struct label l;
-	bool first = true;
-	buf_add_u8(out, '{');
-	while (label_next(&it, &l)) {
-		if (!first)
-			buf_add_u8(out, ',');
-		first = false;
-		label_quote_go(out, l.name, l.name_len);
-		buf_add_u8(out, '=');
-		label_quote_go(out, l.value, l.value_len);
-	}
-	buf_add_u8(out, '}');
-}
-
-static void ms_param(struct buf *form, const char *name, int64_t ms)
-{
-	char text[32];
-	text[num_fmt_ts(ms, text)] = 0;
-	ctlhttp_param(form, name, text);
-}
-
-/* Floats of the series that the server has in a range, as rows; several lines are one. */
-static int ask_rows(
-    struct impwork *w, struct labels ls, int64_t from, int64_t to, struct batch *b, struct arena *a)
-{
-	struct buf form, sel;
-	struct errbuf eb;
-	errbuf_init(&eb);
-	buf_init(&form);
-	buf_init(&sel);
-	selector(&sel, ls);
-	ctlhttp_param_len(&form, "match[]", (const char *)sel.data, sel.len);
-	ms_param(&form, "start", from);
-	ms_param(&form, "end", to);
-	struct ctlhttp_call call = {
-		.method = "POST", .path = "/api/v1/export", .body = form.data, .body_len = form.len
-	};
-	ctlhttp_begin(w->http, &call);
-	ctlhttp_wait(w->http, &call);
-	int status = ctlhttp_outcome(&call);
-	const char *p = (const char *)call.answer.data, *end = p ? p + call.answer.len : p;
-	while (!status && p < end) {
-		const char *lf = memchr(p, '\n', (size_t)(end - p));
-		const char *stop = lf ? lf : end;
-		struct importl line;
-		if (stop > p &&
-		    (importl_begin(a, p, (size_t)(stop - p), &line, &eb) ||
-		        importl_rows(&line, b, SIZE_MAX, &eb)))
-			status = ctl_fail(
-			    CTL_REFUSED, "what the server exports cannot be read: %s", eb.text);
-		p = stop + 1;
-	}
-	ctlhttp_call_release(&call);
-	buf_release(&form);
-	buf_release(&sel);
-	return status;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct batch_row *x = a, *y = b;
-	return x->t_ms < y->t_ms ? -1 : x->t_ms > y->t_ms;
-}
-
-/* Is each float of c among the rows? */
-static bool covered(const struct column *c, struct batch *b)
-{
-	size_t at = 0;
-	if (b->rows_count)
-		qsort(b->rows, b->rows_count, sizeof(*b->rows), by_time);
-	for (uint32_t i = 0; i < c->count; i++) {
-		if (column_hist(c, i))
-			continue;
-		while (at < b->rows_count && b->rows[at].t_ms < c->t_ms[i])
-			at++;
-		bool same = at < b->rows_count && b->rows[at].t_ms == c->t_ms[i] &&
-		    (num_bits(b->rows[at].v) == num_bits(c->v[i]) ||
-		        (b->rows[at].v != b->rows[at].v && c->v[i] != c->v[i]));
-		if (!same)
-			return false;
-	}
-	return true;
-}
-
-static int check_item(struct impwork *w, struct bread *b, uint32_t ref, int64_t from,
-    uint64_t *checked, uint64_t *differ)
+static int check_item(struct impwork *w, struct ctlsrc *src, struct bread *b, uint32_t ref,
+    int64_t from, uint64_t *checked, uint64_t *differ)
 {
 	struct arena a;
 	struct labels ls;
-	struct column c = { 0 };
-	struct batch rows;
+	struct column c = { 0 }, there = { 0 };
 	struct errbuf eb;
 	errbuf_init(&eb);
 	arena_init(&a, 4096);
-	batch_init(&rows);
 	int64_t to = from + VERIFY_MS;
 	from = from > w->t_from_ms ? from : w->t_from_ms;
 	to = to < w->t_to_ms ? to : w->t_to_ms;
@@ -299,8 +210,8 @@ static int check_item(struct impwork *w, struct bread *b, uint32_t ref, int64_t 
 			}
 			asked = label_builder_done(&lb);
 		}
-		status = ask_rows(w, asked, from, to, &rows, &a);
-		bool good = !status && covered(&c, &rows);
+		status = ctlsame_read(src, asked, from, to, &there);
+		bool good = !status && ctlsame_within(&c, &there);
 		*checked += 1;
 		*differ += !status && !good;
 		if (!status && !good) {
@@ -308,20 +219,19 @@ static int check_item(struct impwork *w, struct bread *b, uint32_t ref, int64_t 
 			buf_init(&text);
 			label_text_metric(&text, asked);
 			ctl_note("differs: %.*s, from %" PRId64 " to %" PRId64
-			         " ms: %u samples there, %zu here",
-			    (int)text.len, (const char *)text.data, from, to, c.count,
-			    rows.rows_count);
+			         " ms: %u samples in the block, %u on the server",
+			    (int)text.len, (const char *)text.data, from, to, c.count, there.count);
 			buf_release(&text);
 		}
 	}
 	column_release(&c);
-	batch_release(&rows);
+	column_release(&there);
 	arena_release(&a);
 	return status;
 }
 
-static int verify_block(struct impwork *w, const char *path, const struct bmeta *m, unsigned series,
-    uint64_t *checked, uint64_t *differ)
+static int verify_block(struct impwork *w, struct ctlsrc *src, const char *path,
+    const struct bmeta *m, unsigned series, uint64_t *checked, uint64_t *differ)
 {
 	struct errbuf eb;
 	struct bread *b;
@@ -359,7 +269,7 @@ static int verify_block(struct impwork *w, const char *path, const struct bmeta 
 		    (width > VERIFY_MS
 		            ? (int64_t)((uint64_t)random() * 1000 % (uint64_t)(width - VERIFY_MS))
 		            : 0);
-		status = check_item(w, b, refs[i], from, checked, differ);
+		status = check_item(w, src, b, refs[i], from, checked, differ);
 	}
 	bread_close(b);
 	mem_free(refs);
@@ -371,7 +281,6 @@ int imptsdb_verify(
 {
 	struct bdir d;
 	struct errbuf eb;
-	int status = CTL_OK;
 	errbuf_init(&eb);
 	srandom((unsigned)clock_real_mono_ns());
 	enum err e = bdir_scan(path, &d, &eb);
@@ -379,13 +288,17 @@ int imptsdb_verify(
 		return ctl_fail(ctl_exit_of(e), "%s: %s", path, eb.text);
 	size_t good = d.count > d.broken ? d.count - d.broken : 1;
 	unsigned each = series / (unsigned)good + 1;
+	struct ctlsrc *src = NULL;
+	struct ctlsrc_opts o = { .http = w->http, .way = CTLSRC_READ };
+	int status = ctlsrc_open(&o, &src);
 	for (size_t i = 0; i < d.count && !status; i++) {
 		if (d.blocks[i].err || !within(w, &d.blocks[i].meta))
 			continue;
 		char *where = bdir_path(path, &d, i);
-		status = verify_block(w, where, &d.blocks[i].meta, each, checked, differ);
+		status = verify_block(w, src, where, &d.blocks[i].meta, each, checked, differ);
 		mem_free(where);
 	}
+	ctlsrc_close(src);
 	bdir_release(&d);
 	return status;
 }

@@ -25,8 +25,10 @@ bool imptsdb_is(const char *path, const struct impwork *w, struct imptsdb_size *
 /* prefix: of the names of its units. */
 MUST_CHECK int imptsdb(struct impwork *w, const char *path, const char *prefix);
 /*
- * Asks the server for some series of the blocks, in random ranges, and compares the floats, one by
- * one, and the number of histograms. *differ counts series of which something is missing.
+ * Asks the server for some series of the blocks, in random ranges, by remote read, and compares the
+ * samples one by one: floats bit by bit (any NaN is as another, but a stale marker), histograms
+ * with all their buckets. *differ counts series of which something is missing or other. What the
+ * server has beside them is no difference: it goes on, and other blocks may have the series, too.
  */
 MUST_CHECK int imptsdb_verify(
     struct impwork *w, const char *path, unsigned series, uint64_t *checked, uint64_t *differ);
