@@ -14,12 +14,13 @@
 #define SLICE_MS    (30 * CTLWALK_DAY_MS)
 #define OLDEST_MS   INT64_C(1199145600000) /* 2008 */
 #define WAIT_MAX_MS 30000u
+#define QUERY       "/api/v1/query"
 
 /* --- requests --- */
 
 /*
  * As ctlwalk_json; *answer is all of it. too_much (may be NULL): the server says so, nothing is
- * told then.
+ * told then. NULL without a failure or that: the server has no queries.
  */
 static int ask(struct ctlhttp *http, const char *path, const struct buf *form, bool keep_trying,
     json_t **answer, bool *too_much)
@@ -41,9 +42,12 @@ static int ask(struct ctlhttp *http, const char *path, const struct buf *form, b
 	}
 	ctlhttp_begin(http, &call);
 	ctlhttp_wait(http, &call);
-	bool refused = too_much && ctlhttp_says_too_much(&call);
+	/* a query that takes too long is too much, and one that cannot be asked tells nothing */
+	bool query = !strcmp(path, QUERY), late = query && call.err == ERR_TIMEOUT;
+	bool none = query && !call.err && (call.status == 404 || call.status == 405);
+	bool refused = too_much && (ctlhttp_says_too_much(&call) || late || none);
 	if (too_much)
-		*too_much = refused;
+		*too_much = refused && !none;
 	int status = refused ? CTL_OK : ctlhttp_outcome(&call);
 	if (!status && !refused)
 		*answer = json_loadb(
@@ -66,15 +70,21 @@ int ctlwalk_json(
 	return status;
 }
 
-/*
- * Is it a list of names, and of all of them? Thanos tells stores that are away in warnings, a
- * cluster of VictoriaMetrics in isPartial. null is a list of none (of Go).
- */
+/* Thanos tells stores that are away in warnings, a cluster of VictoriaMetrics in isPartial. */
+static int check_whole(struct ctlhttp *http, const json_t *answer, const char *what)
+{
+	const char *warning =
+	    json_string_value(json_array_get(json_object_get(answer, "warnings"), 0));
+	if (!warning && !json_is_true(json_object_get(answer, "isPartial")))
+		return CTL_OK;
+	return ctl_fail(CTL_REFUSED, "%s: the %s is perhaps not whole: %s", ctlhttp_server(http),
+	    what, warning ? warning : "isPartial");
+}
+
+/* Is it a list of names, and of all of them? null is a list of none (of Go). */
 static int check_names(struct ctlhttp *http, const json_t *answer, bool partial)
 {
 	const json_t *data = json_object_get(answer, "data"), *name;
-	const char *warning =
-	    json_string_value(json_array_get(json_object_get(answer, "warnings"), 0));
 	size_t i;
 	if (!json_is_array(data) && !json_is_null(data))
 		return ctl_fail(
@@ -85,10 +95,7 @@ static int check_names(struct ctlhttp *http, const json_t *answer, bool partial)
 			return ctl_fail(
 			    CTL_REFUSED, "%s: a name of a metric is no text", ctlhttp_server(http));
 	}
-	if (!partial && (warning || json_is_true(json_object_get(answer, "isPartial"))))
-		return ctl_fail(CTL_REFUSED, "%s: the list of names is perhaps not whole: %s",
-		    ctlhttp_server(http), warning ? warning : "isPartial");
-	return CTL_OK;
+	return partial ? CTL_OK : check_whole(http, answer, "list of names");
 }
 
 struct names_asked {
@@ -129,21 +136,59 @@ static int ask_names(struct ctlhttp *http, const struct names_asked *n, json_t *
 	return status;
 }
 
-static int any_names(struct ctlhttp *http, const struct ctlsel *sels, size_t count, int64_t from_ms,
-    int64_t to_ms, bool keep_trying, bool *any)
+/* Samples of one selector: whoever says that it is too much is asked for halves. */
+static int any_samples(struct ctlhttp *http, const struct names_asked *n, bool *any)
+{
+	struct buf form, q;
+	char number[32];
+	json_t *answer;
+	bool too_much;
+	if (ctl_stopped())
+		return ctl_fail(CTL_INTERRUPTED, "interrupted, the same command goes on");
+	buf_init(&form);
+	buf_init(&q);
+	buf_add_str(&q, "count(count_over_time(");
+	ctlsel_text(&q, n->sel);
+	/* where ranges are closed one millisecond more is asked for */
+	buf_printf(&q, "[%" PRId64 "ms]))", n->to_ms - n->from_ms + 1);
+	ctlhttp_param_len(&form, "query", (const char *)q.data, q.len);
+	number[num_fmt_ts(n->to_ms, number)] = 0;
+	ctlhttp_param(&form, "time", number);
+	int status = ask(http, QUERY, &form, n->keep_trying, &answer, &too_much);
+	buf_release(&form);
+	buf_release(&q);
+	const json_t *result = json_object_get(json_object_get(answer, "data"), "result");
+	*any = json_array_size(result) > 0;
+	if (!status && answer && !*any && !n->partial)
+		status = check_whole(http, answer, "count of samples");
+	json_decref(answer);
+	if (status || !too_much)
+		return status;
+	*any = n->to_ms - n->from_ms < LEAST_MS;
+	for (unsigned i = 0; !status && !*any && i < 2; i++) {
+		struct names_asked half = *n;
+		half.to_ms = i ? n->to_ms : n->from_ms + (n->to_ms - n->from_ms) / 2;
+		half.from_ms = i ? n->from_ms + (n->to_ms - n->from_ms) / 2 + 1 : n->from_ms;
+		status = any_samples(http, &half, any);
+	}
+	return status;
+}
+
+/* Is anything there, of a selector at least? Believed when it is a yes. */
+static int anything(
+    struct ctlhttp *http, const struct ctlsel *sels, size_t count, struct names_asked n, bool *any)
 {
 	*any = false;
 	for (size_t i = 0; !*any && i < count; i++) {
 		json_t *names;
 		bool too_much;
-		struct names_asked n = { .sel = &sels[i],
-			.from_ms = from_ms,
-			.to_ms = to_ms,
-			.limit = 1,
-			.keep_trying = keep_trying };
+		n.sel = &sels[i];
+		n.limit = 1;
 		int status = ask_names(http, &n, &names, &too_much);
 		*any = too_much || json_array_size(names) > 0;
 		json_decref(names);
+		if (!status && !*any)
+			status = any_samples(http, &n, any);
 		if (status)
 			return status;
 	}
@@ -155,15 +200,46 @@ static int any_names(struct ctlhttp *http, const struct ctlsel *sels, size_t cou
  * there is a selector, and refuse that if there are too many of them: names that it does not have
  * cost a request that gives nothing, so all are taken then.
  */
-static int all_names(struct ctlhttp *http, struct names_asked *n, json_t **names)
+static int all_names(struct ctlhttp *http, const struct names_asked *n, json_t **names)
 {
 	bool too_much;
 	int status = ask_names(http, n, names, &too_much);
 	if (status || !too_much)
 		return status;
 	json_decref(*names);
-	n->sel = NULL;
-	return ask_names(http, n, names, NULL);
+	struct names_asked whole = *n;
+	whole.sel = NULL;
+	return ask_names(http, &whole, names, NULL);
+}
+
+/*
+ * The list of a range says that there are none. If there are samples, how long a part of it at
+ * their place has names? Its length, 0: no such part.
+ */
+static int seen_length(struct ctlhttp *http, struct names_asked n, int64_t *seen_ms)
+{
+	json_t *names;
+	bool any;
+	*seen_ms = 0;
+	int status = any_samples(http, &n, &any);
+	for (int64_t ms = (n.to_ms - n.from_ms + 1) / 2; !status && any && ms >= LEAST_MS; ms /= 2) {
+		bool left;
+		n.to_ms = n.from_ms + ms - 1;
+		status = any_samples(http, &n, &left);
+		if (!left) {
+			n.from_ms += ms;
+			n.to_ms += ms;
+		}
+		if (status || (status = all_names(http, &n, &names)))
+			return status;
+		bool found = json_array_size(names) > 0;
+		json_decref(names);
+		if (found) {
+			*seen_ms = ms;
+			return CTL_OK;
+		}
+	}
+	return status;
 }
 
 int ctlwalk_first(
@@ -172,8 +248,8 @@ int ctlwalk_first(
 	int64_t from_ms = OLDEST_MS;
 	bool any = false;
 	for (; from_ms <= to_ms; from_ms += SLICE_MS) {
-		int status =
-		    any_names(http, sels, count, from_ms, from_ms + SLICE_MS - 1, false, &any);
+		struct names_asked n = { .from_ms = from_ms, .to_ms = from_ms + SLICE_MS - 1 };
+		int status = anything(http, sels, count, n, &any);
 		if (status)
 			return status;
 		if (any)
@@ -213,29 +289,64 @@ static int by_bytes(const void *x, const void *y)
 	return strcmp(*a, *b);
 }
 
-/* The names of the selector at hand, those that are done left out. */
-static int list(struct ctlwalk *w)
+/* Adds the names of the window's part from n->from_ms on, and moves it behind that part. */
+static int list_part(struct ctlwalk *w, struct names_asked *n, json_t *all)
 {
 	json_t *names;
 	const json_t *name;
-	size_t i, count = 0;
-	struct names_asked n = { .sel = &w->_o.sels[w->sel],
-		.from_ms = w->window_from_ms,
-		.to_ms = w->window_to_ms,
-		.keep_trying = w->_begun,
-		.partial = w->_o.partial };
-	int status = all_names(w->_o.http, &n, &names);
-	if (status)
+	size_t i;
+	int64_t seen_ms = 0;
+	n->to_ms = w->window_to_ms;
+	if (w->_names_ms && n->to_ms - n->from_ms >= w->_names_ms)
+		n->to_ms = n->from_ms + w->_names_ms - 1;
+	n->keep_trying = w->_begun;
+	int status = all_names(w->_o.http, n, &names);
+	if (!status && w->_names_ms && !json_array_size(names))
+		status = seen_length(w->_o.http, *n, &seen_ms);
+	if (status) {
+		json_decref(names);
 		return status;
+	}
 	w->_begun = true;
-	w->_names = arena_array(&w->_arena, json_array_size(names) + 1, sizeof(*w->_names));
 	json_array_foreach(names, i, name)
 	{
 		const char *s = json_string_value(name);
 		if (s && *s && strlen(s) == json_string_length(name))
-			w->_names[count++] = arena_strndup(&w->_arena, s, strlen(s));
+			json_object_set_new_nocheck(all, s, json_null());
 	}
 	json_decref(names);
+	if (!seen_ms) {
+		n->from_ms = num_sat_add(n->to_ms, 1);
+		return CTL_OK;
+	}
+	w->_names_ms = seen_ms;
+	ctl_note("%s: lists of names are cut without a word; they are asked for by %" PRId64 " s",
+	    ctlhttp_server(w->_o.http), seen_ms / 1000);
+	return CTL_OK;
+}
+
+/* The names of the selector at hand, those that are done left out. */
+static int list(struct ctlwalk *w)
+{
+	json_t *all = json_object(), *unused;
+	const char *name;
+	size_t count = 0;
+	struct names_asked n = {
+		.sel = &w->_o.sels[w->sel], .from_ms = w->window_from_ms, .partial = w->_o.partial
+	};
+	int status = CTL_OK;
+	while (!status && n.from_ms <= w->window_to_ms && n.from_ms < INT64_MAX)
+		status = list_part(w, &n, all);
+	if (status) {
+		json_decref(all);
+		return status;
+	}
+	w->_names = arena_array(&w->_arena, json_object_size(all) + 1, sizeof(*w->_names));
+	json_object_foreach(all, name, unused)
+	{
+		w->_names[count++] = arena_strndup(&w->_arena, name, strlen(name));
+	}
+	json_decref(all);
 	if (count)
 		qsort(w->_names, count, sizeof(*w->_names), by_bytes);
 	w->names_all = count;
@@ -257,8 +368,11 @@ static int look_ahead(struct ctlwalk *w)
 	if (!w->_o.window_ms || w->_o.window_ms > SLICE_MS / 4 || w->window_from_ms <= w->_quiet_to_ms)
 		return CTL_OK;
 	to = to < w->_o.to_ms ? to : w->_o.to_ms;
-	int status = any_names(
-	    w->_o.http, w->_o.sels, w->_o.sels_count, w->window_from_ms, to, w->_begun, &any);
+	struct names_asked n = { .from_ms = w->window_from_ms,
+		.to_ms = to,
+		.keep_trying = w->_begun,
+		.partial = w->_o.partial };
+	int status = anything(w->_o.http, w->_o.sels, w->_o.sels_count, n, &any);
 	if (!status && !any)
 		w->_quiet_to_ms = to;
 	return status;
@@ -436,7 +550,9 @@ static void go_on(struct ctlwalk *w, const char *place)
 void ctlwalk_open(struct ctlwalk *w, const struct ctlwalk_opts *o, const struct ctlmark *mark)
 {
 	const char *place = mark ? ctlmark_get(mark, CTLWALK_KEY) : NULL;
-	*w = (struct ctlwalk){ ._o = *o, .windows = 1, ._quiet_to_ms = INT64_MIN };
+	*w = (struct ctlwalk){
+		._o = *o, .windows = 1, ._quiet_to_ms = INT64_MIN, ._names_ms = o->names_ms
+	};
 	arena_init(&w->_arena, 4096);
 	arena_init(&w->_piece, 4096);
 	if (o->from_ms > o->to_ms)

@@ -12,6 +12,12 @@
  * that are new are met wherever they stand in order. Windows in which the server has no names cost
  * a request; 30 days of them at once.
  *
+ * A list of names may be cut without a word: where a range is longer than max_labels_query_length
+ * of its tenant, Mimir moves its start (clampToMaxLabelQueryLength). Queries that are too long are
+ * refused aloud. So where a list says that there are none, the server is asked to count samples,
+ * by parts where that is too much for it; and with names_ms no list is of a longer range, or of one
+ * in which names were seen to be missing.
+ *
  * Errors: what passes is tried again, with waits of up to half a minute, CTLWALK_TRIES times.
  * Thread: the main thread.
  */
@@ -21,8 +27,9 @@
 #include "net/ctl/ctlmark.h"
 #include "net/ctl/ctlsrc.h"
 
-#define CTLWALK_TRIES  12u
-#define CTLWALK_DAY_MS INT64_C(86400000)
+#define CTLWALK_TRIES    12u
+#define CTLWALK_DAY_MS   INT64_C(86400000)
+#define CTLWALK_NAMES_MS (CTLWALK_DAY_MS / 2) /* of lists of a source that may cut them */
 
 struct ctlwalk_opts {
 	struct ctlhttp *http; /* borrowed */
@@ -35,6 +42,7 @@ struct ctlwalk_opts {
 	unsigned group_max; /* 0: no more than fit a request */
 	uint64_t samples;   /* of a piece, about */
 	bool partial;       /* lists of names need not be whole: warnings are taken */
+	int64_t names_ms;   /* a list of names is of no longer range; 0: of any, and is believed */
 };
 struct ctlwalk {
 	/* The piece at hand. */
@@ -59,6 +67,7 @@ struct ctlwalk {
 	char *_after; /* the name that a mark says is done; NULL: none */
 	size_t _after_sel;
 	int64_t _quiet_to_ms; /* up to here no window has names */
+	int64_t _names_ms;    /* as names_ms, or shorter, as it was seen */
 };
 
 /* mark (may be NULL) with ctlwalk_save's keys: goes on there. */
@@ -80,8 +89,8 @@ MUST_CHECK int ctlwalk_again(struct ctlwalk *w, enum ctlsrc_got got);
 #define CTLWALK_KEY "place"
 bool ctlwalk_place(const struct ctlwalk *w, struct buf *out);
 /*
- * The first time that the server has something at, looked for in steps of 30 days from 2008 on.
- * INT64_MAX: nothing.
+ * The first time that the server has something at, looked for in steps of 30 days from 2008 on, by
+ * names and then, where it says there are none, by counts. INT64_MAX: nothing.
  */
 MUST_CHECK int ctlwalk_first(struct ctlhttp *http, const struct ctlsel *sels, size_t count,
     int64_t to_ms, int64_t *first_ms);

@@ -29,6 +29,10 @@ static int64_t range_max; /* the same, of time */
 static unsigned cut_left, fail_left, pieces;
 static bool hists; /* every fifth sample is one */
 static bool samples_only;
+static int64_t names_cut; /* as Mimir's max_labels_query_length: lists of more lose their start */
+static unsigned early;    /* samples of each day that there are, of names that divide by early_of */
+static unsigned early_of;
+static unsigned counted; /* queries that count */
 
 /* --- what the server has --- */
 
@@ -40,6 +44,8 @@ static double value_of(unsigned n, unsigned s, unsigned i)
 /* Every other name is not there on the second day. */
 static bool has(unsigned n, unsigned i)
 {
+	if (early && n % early_of == 0 && i % 144 >= early)
+		return false;
 	return n % 2 == 0 || i / 144 != 1;
 }
 
@@ -160,6 +166,8 @@ static bool play_names(struct playconn *c)
 	buf_init(&b);
 	arena_init(&a, 4096);
 	int64_t from = time_of(c->target, "start="), to = time_of(c->target, "end=");
+	if (names_cut && from < to - names_cut)
+		from = to - names_cut;
 	buf_add_str(&b, "{\"status\":\"success\",\"data\":[");
 	for (unsigned n = NAMES; n--;) { /* in no order that helps */
 		part_of(&a, n, 0, from, to, &p);
@@ -173,6 +181,31 @@ static bool play_names(struct playconn *c)
 	buf_release(&b);
 	arena_release(&a);
 	return more;
+}
+
+/* How many samples there are: what is too long is refused. */
+static bool play_count(struct playconn *c)
+{
+	struct arena a;
+	struct part p;
+	char answer[160];
+	bool any = false;
+	const char *sel = strchr(c->body, '{');
+	int64_t to = time_of(c->body, "time="),
+	        from = to + 1 - strtoll(strrchr(c->body, '[') + 1, NULL, 10);
+	counted++;
+	if (too_much(sel, to - from))
+		return refuse(c, "422 No", "the query time range exceeds the limit");
+	arena_init(&a, 4096);
+	for (unsigned n = 0; n < NAMES; n++) {
+		part_of(&a, n, 0, from, to, &p);
+		any = any || p.c.count;
+	}
+	arena_release(&a);
+	snprintf(answer, sizeof(answer),
+	    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[%s]}}",
+	    any ? "{\"metric\":{},\"value\":[1,\"1\"]}" : "");
+	return reply(c, "200 OK", "application/json", answer, strlen(answer), false);
 }
 
 static void put_matrix(struct buf *b, struct labels ls, const struct sample_column *c, bool *any)
@@ -308,6 +341,8 @@ static bool on_request(struct playconn *c)
 	if (strstr(c->target, "/export") && speaks == CTLSRC_LINES)
 		return play_piece(c, strstr(c->body, "match[]=") + 8, time_of(c->body, "start="),
 		    time_of(c->body, "end="));
+	if (strstr(c->target, "/query") && c->body && strstr(c->body, "count(count_over_time("))
+		return play_count(c);
 	if (strstr(c->target, "/query") && speaks == CTLSRC_QUERY) {
 		int64_t to = time_of(c->body, "time=");
 		return play_piece(c, strstr(c->body, "query=") + 6,
@@ -430,7 +465,8 @@ static int once(struct ctlhttp *http, const struct walk *k)
 	        .to_ms = k->to_ms,
 	        .window_ms = k->window_ms,
 	        .group = k->group,
-	        .samples = 1000 },
+	        .samples = 1000,
+	        .names_ms = CTLWALK_NAMES_MS },
 	    mark);
 	status = ctlcopy_run(&w, src, &sink, NULL, &prog);
 	ctlwalk_close(&w);
@@ -501,6 +537,30 @@ static void all(struct ctlhttp *http)
 	copies(http, &grouped, "refused once");
 }
 
+/* Lists of names that lose what is older than so many hours before their end. */
+static void cut_names(struct ctlhttp *http)
+{
+	const struct walk k = { .from_ms = FIRST - 5 * CTLWALK_DAY_MS,
+		.to_ms = FIRST + 40 * CTLWALK_DAY_MS,
+		.window_ms = CTLWALK_DAY_MS,
+		.group = 3 };
+	names_max = 0;
+	range_max = 0;
+	early = 12; /* two hours */
+	early_of = 3;
+	names_cut = 12 * 3600 * 1000;
+	copies(http, &k, "lists of names cut to twelve hours, some have but two of a day");
+	names_cut = 3600 * 1000;
+	early_of = 1;
+	copies(http, &k, "cut to an hour, all have but two of a day");
+	range_max = 7 * CTLWALK_DAY_MS;
+	counted = 0;
+	copies(http, &k, "the same, queries of a week at most");
+	tap_ok(counted > 6 && counted < 1000, "counts of parts are asked for: %u", counted);
+	range_max = 0;
+	early = 0;
+}
+
 static void first_time(struct ctlhttp *http)
 {
 	struct ctlcopy_args args = { 0 };
@@ -509,6 +569,11 @@ static void first_time(struct ctlhttp *http)
 	status = status ? status : ctlwalk_first(http, args.sels, 1, FIRST + CTLWALK_DAY_MS, &first);
 	tap_ok(!status && first <= FIRST && first > FIRST - 30 * CTLWALK_DAY_MS,
 	    "the first time is found to thirty days");
+	names_cut = 86400000;
+	status = ctlwalk_first(http, args.sels, 1, FIRST + CTLWALK_DAY_MS, &first);
+	tap_ok(!status && first <= FIRST && first > FIRST - 30 * CTLWALK_DAY_MS,
+	    "of a server that cuts lists of names to a day, too");
+	names_cut = 0;
 	status = ctlwalk_first(http, args.sels, 1, FIRST - 40 * CTLWALK_DAY_MS, &first);
 	tap_ok(!status && first == INT64_MAX, "or that there is none");
 	ctlcopy_args_release(&args);
@@ -580,6 +645,7 @@ int main(void)
 	all(http);
 	hists = false;
 	all(http);
+	cut_names(http);
 	first_time(http);
 	ctlhttp_close(http);
 	playsrv_stop(&srv);
