@@ -213,6 +213,7 @@ static int copy(struct migrate *m, const struct choices *c, int64_t from_ms, int
 	        .window_ms = (int64_t)(c->step_days * (double)CTLWALK_DAY_MS),
 	        .group = GROUP,
 	        .samples = SAMPLES,
+	        .names_ms = CTLWALK_NAMES_MS,
 	        .partial = c->partial },
 	    m->mark);
 	int status = ctlcopy_run(&w, m->src, &sink, m, &prog), ended = ctlpush_finish(m->push);
@@ -243,6 +244,7 @@ static int verify(const struct migrate *m, const struct choices *c, int64_t from
 	struct ctlverify v = { .from = m->from,
 		.to = m->to,
 		.params = c->params,
+		.reads = m->src && ctlsrc_way(m->src) == CTLSRC_READ ? m->src : NULL,
 		.sels = m->args.sels,
 		.sels_count = m->args.sels_count,
 		.from_ms = from_ms,
@@ -304,16 +306,14 @@ static int run(struct migrate *m, const struct choices *c, enum ctlsrc_way way)
 	int status = ctlcopy_mark(
 	    &m->args, (const char *)work.data, m->from, true, &m->mark, &from_ms, &to_ms);
 	buf_release(&work);
-	if (!status && !c->verify_only) {
+	if (!status)
 		status = ctlsrc_open(&src, &m->src);
-		if (!status) {
-			if (ctlsrc_way(m->src) == CTLSRC_QUERY)
-				ctl_note(
-				    "stale markers and native histograms are not seen by queries");
-			if (ctlhttp_json(m->from, "GET", "/api/v1/metadata", NULL, &m->meta))
-				ctl_note("types and help texts do not come along then");
-			status = copy(m, c, from_ms, to_ms);
-		}
+	if (!status && !c->verify_only) {
+		if (ctlsrc_way(m->src) == CTLSRC_QUERY)
+			ctl_note("stale markers and native histograms are not seen by queries");
+		if (ctlhttp_json(m->from, "GET", "/api/v1/metadata", NULL, &m->meta))
+			ctl_note("types and help texts do not come along then");
+		status = copy(m, c, from_ms, to_ms);
 	}
 	bool refused = status == CTL_NO;
 	if ((!status || refused) && !c->no_verify) {

@@ -8,12 +8,14 @@
 
 #include "core/base/num.h"
 #include "core/model/sample.h"
+#include "net/ctl/ctlsame.h"
 #include "net/ctl/ctlterm.h"
 
 #define GROUP     20u  /* names of a query */
 #define POOL      256u /* places that random queries are drawn from */
 #define LEAST_MS  60000
 #define TOLERANCE 1e-9
+#define CHOICE    64u /* series of which one is read */
 
 struct side {
 	struct ctlhttp *http;
@@ -28,6 +30,7 @@ struct spot { /* where samples are */
 struct check {
 	struct ctlverify *v;
 	struct side sides[2];
+	struct ctlsrc *reads; /* the target by remote read; NULL: not asked yet */
 	struct spot pool[POOL];
 	uint64_t spots; /* that there were; the pool has some of them */
 	uint64_t random;
@@ -245,6 +248,7 @@ static int all_counts(struct check *k)
 	        .window_ms = v->window_ms,
 	        .group = GROUP,
 	        .group_max = GROUP,
+	        .names_ms = CTLWALK_NAMES_MS,
 	        .partial = v->partial },
 	    NULL);
 	while (!(status = ctlwalk_next(&w, &more)) && more && !status) {
@@ -403,6 +407,64 @@ static int ask_sizes(struct check *k, const struct ctlsel *sel, const char *by, 
 	return status;
 }
 
+/* One of the first series that the source gives; *out is empty when it gives none. */
+static int some_series(
+    struct check *k, struct arena *a, const struct ctlsrc_piece *piece, struct labels *out)
+{
+	struct ctlsrc_item item;
+	uint64_t n = 0;
+	*out = (struct labels){ 0 };
+	ctlsrc_begin(k->v->reads, piece);
+	enum ctlsrc_got got = CTLSRC_ITEM;
+	while (n < CHOICE && (got = ctlsrc_next(k->v->reads, &item)) == CTLSRC_ITEM)
+		if (!draw(k, ++n))
+			*out = (struct labels){
+				.bytes = memcpy(arena_alloc(a, item.labels.len), item.labels.bytes,
+				    item.labels.len),
+				.len = item.labels.len,
+			};
+	return got == CTLSRC_FAILED ? ctlsrc_tell(k->v->reads) : CTL_OK;
+}
+
+/* All samples of a series in a part of the spot, of both sides. */
+static int one_series(struct check *k, const struct ctlsel *sel, int64_t from_ms, int64_t to_ms)
+{
+	struct arena a;
+	struct labels ls;
+	struct column from = { 0 }, to = { 0 };
+	struct ctlsrc_opts o = { .http = k->v->to, .way = CTLSRC_READ };
+	struct ctlsrc_piece piece = { .sel = sel, .from_ms = from_ms, .to_ms = to_ms };
+	arena_init(&a, 1024);
+	int status = k->reads ? CTL_OK : ctlsrc_open(&o, &k->reads);
+	if (!status)
+		status = some_series(k, &a, &piece, &ls);
+	bool any = !status && ls.len;
+	if (any)
+		status = ctlsame_read(k->v->reads, ls, from_ms, to_ms, &from);
+	if (any && !status)
+		status = ctlsame_read(k->reads, ls, from_ms, to_ms, &to);
+	k->v->asked += any && !status;
+	if (any && !status && (from.count != to.count || !ctlsame_within(&from, &to))) {
+		char begin[32], end[32];
+		struct buf text;
+		buf_init(&text);
+		label_text_metric(&text, ls);
+		buf_add_u8(&text, 0);
+		begin[num_fmt_time(from_ms, begin)] = 0;
+		end[num_fmt_time(to_ms, end)] = 0;
+		if (++k->v->asked_differ <= CTLVERIFY_LISTED) {
+			ctlterm_print(stdout, (const char *)text.data);
+			printf(" from %s to %s: samples differ (%u at the source, %u at the target)\n",
+			    begin, end, from.count, to.count);
+		}
+		buf_release(&text);
+	}
+	column_release(&from);
+	column_release(&to);
+	arena_release(&a);
+	return status;
+}
+
 static int one_query(struct check *k)
 {
 	struct spot *spot = &k->pool[draw(k, k->spots < POOL ? k->spots : POOL)];
@@ -427,6 +489,12 @@ static int one_query(struct check *k)
 		status = has_hists(k, &sel, from, to, &hists);
 	if (hists)
 		shape = draw(k, 2);
+	if (!status && hists && k->v->reads && draw(k, 2)) {
+		status = one_series(k, &sel, from, to);
+		buf_release(&q);
+		arena_release(&a);
+		return status;
+	}
 	for (size_t i = 0; !status && !too_much && i < 2; i++) {
 		const char *head = shapes[shape].head, *mark = strstr(head, "%s");
 		buf_clear(&q);
@@ -480,6 +548,7 @@ int ctlverify_run(struct ctlverify *v)
 		ctlprog_end(&k->prog);
 	for (size_t i = 0; i < POOL; i++)
 		mem_free(k->pool[i].name);
+	ctlsrc_close(k->reads);
 	mem_free(k);
 	if (status)
 		return status;

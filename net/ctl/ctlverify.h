@@ -4,6 +4,8 @@
  *   counts   of each name that the source has, in each window of time: how many samples there are
  *   queries  drawn at random, over names and ranges in which there are samples: smallest, largest
  *            and last values, sums, numbers of series, by a label or over all
+ *   samples  where there are native histograms, and the source has remote read: every other of
+ *            these queries is one series instead, all of whose samples are compared (ctlsame)
  *
  * Ranges are made for each side as it reads them: open at their left end as in Prometheus 3 and
  * VictoriaMetrics, or closed as in Prometheus 2 (asked by a query that needs no data). Stale
@@ -23,6 +25,7 @@
 struct ctlverify {
 	struct ctlhttp *from, *to; /* borrowed */
 	const char *params;        /* of the source's queries, or NULL */
+	struct ctlsrc *reads;      /* the source by remote read, or NULL; borrowed */
 	const struct ctlsel *sels;
 	size_t sels_count;
 	int64_t from_ms, to_ms, window_ms;

@@ -169,6 +169,20 @@ ok(rc == 0 and plain(got) == plain(want), f"remote read: floats, stale markers a
 rc, out, err = ctl("migrate", "--verify-only", "--start", "1d", "--to", url(target.port), "--match", "prom_float", "--match", "prom_other_total", url(prom_port))
 ok(rc == 0, f"ranges closed at their left end are compared with open ones: {rc} {out[:300]} {err[-200:]}")
 
+# Whole histograms of both sides: two buckets changed, count and sum as they were, in the middle of one series.
+only = ["migrate", "--verify-only", "--start", "1d", "--to", url(target.port), "--match", "prom_hist", "--seed", "3", "--queries", "40", url(prom_port)]
+rc, out, err = ctl(*only)
+ok(rc == 0 and " 0 differ; 40 queries, 0 differ" in err, f"histograms are the same: {rc} {out[:300]} {err[-200:]}")
+for n in range(6):
+    m, i = {"__name__": "prom_hist", "i": str(n)}, 60
+    labels = b"".join(field(1, field(1, k.encode()) + field(2, m[k].encode())) for k in sorted(m))
+    changed = histogram(begin + i * 15000, positive=[(0, [i + 2, 2 * i + n - 1]), (3, [i])], negative=[(1, [n + i])], zero=i, sum=1.5 * i, schema=2, threshold=1e-3, is_float=n % 2 == 1)
+    status, told, _ = write(target.port, field(1, labels + field(4, changed)))
+    ok(status == 204, f"one in a bucket more, in another less: {status} {told[:200]}")
+rc, out, err = ctl(*only)
+ok(rc == 1 and "samples differ" in out and " 0 differ; 40 queries, 0 differ" not in err and "count" not in out, f"they are found: {rc} {out[:300]} {err[-200:]}")
+write(target.port, body)
+
 # --- the way of Thanos ---
 third = Kymod(os.path.join(top, "c"), *OPEN)
 rc, out, err = ctl("migrate", "--start", "1d", "--from", "thanos", "--to", url(third.port), "--match", "prom_float", "--match", "prom_other_total", "--step-days", "0.05", url(prom_port))
