@@ -25,6 +25,8 @@
  *     text more. A worker stops when the cursor is closed.
  * (3) A text is given only of series of which it was asked whether the matchers hold: none of those
  *     that come behind the choice, but where there are no matchers.
+ * (4) Values that stand on several shards, and are dear to look at (alike; expressions for the
+ *     engine), are looked at once for all cursors that share a pick: it remembers those it refused.
  *
  * Cost: a value that does not fit 30-60 ns; a chosen series some 300 ns. The catalog: 0.1 us a
  * value, or 2 us a series.
