@@ -27,6 +27,17 @@ test("a name with dots is found as it is written", () => {
 	equal(text.slice(0, e.from) + e.insert + text.slice(e.to), '1 + {"http.server.duration"}', "and has them then");
 });
 
+test("labels that need quotes are found as they are written", () => {
+	for (const [marked, prefix, name, to] of [["sum by (k8s.po|) (x)", "k8s.po", "k8s.pod", 'sum by ("k8s.pod") (x)'], ["sum by (a, \u043c\u0435|t) (x)", "\u043c\u0435", "\u043c\u0435t", 'sum by (a, "\u043c\u0435t") (x)'],
+		["a + on(k8s.|", "k8s.", "k8s.pod", 'a + on("k8s.pod"'], ["up{a=\"x,y\", k8s.po|}", "k8s.po", "k8s.pod", 'up{a="x,y", "k8s.pod"=""}'], ["up{\u043c\u0435|}", "\u043c\u0435", "\u043c\u0435t", 'up{"\u043c\u0435t"=""}'],
+		["sum by (|) (x)", "", "without", 'sum by ("without") (x)'], ["sum by (|) (x)", "", "inf", 'sum by ("inf") (x)'], ["up{|}", "", "inf", 'up{inf=""}']]) {
+		const place = look(marked), text = marked.replace("|", ""), e = edit(text, place, {name, kind: "label"});
+		equal([place.kind, place.prefix, text.slice(0, e.from) + e.insert + text.slice(e.to)], ["label", prefix, to], marked);
+	}
+	const asked = (marked) => wants(look(marked)).map((w) => w.what);
+	equal([asked('up{"|"}'), asked('{"u", "|"}'), asked('{"|"}')], [["label_names"], ["label_names"], ["metric_names", "label_names"]], "a selector has one metric");
+});
+
 test("which series are meant", () => {
 	const matches = (marked) => look(marked).matches;
 	equal(matches('up{job="a", inst|="b", x=""}'), ['{__name__="up",job="a"}'], "the matchers around, without the one at the caret and without empty ones");

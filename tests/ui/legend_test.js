@@ -34,6 +34,7 @@ test("what the API answers", () => {
 		"histograms beside them");
 	equal([s[1].name, [...s[1].times], [...s[1].values]], ["{}", [7000], [8]], "an instant one");
 	equal(nameOf({__name__: "up", job: 'a"b\\c\n'}), 'up{job="a\\"b\\\\c\\n"}', "quoted");
+	equal(["on", "NaN", "bool", "by", "sum"].map(n => nameOf({__name__: n, inf: "a"})), ['{"on", inf="a"}', '{"NaN", inf="a"}', '{"bool", inf="a"}', 'by{inf="a"}', 'sum{inf="a"}'], "words that are no metric without quotes have them");
 	equal(nameOf({__name__: "up", a: "\u202ex", b: "\u05d0\u200d"}), 'up{a="\\u202ex", b="\u05d0\u200d"}', "what would turn the rest around is written out");
 	const odd = JSON.parse('{"__name__":"m","constructor":"a","toString":"b","__proto__":"c"}');
 	equal(nameOf(odd), 'm{constructor="a", toString="b", __proto__="c"}', "labels that objects have by nature");

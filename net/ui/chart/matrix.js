@@ -4,6 +4,7 @@
  * times: Float64Array of ms, ascending; values: Float64Array of the same length, NaN where there is
  * no number; histograms: where the samples are native histograms, an array of the same length with
  * {count, sum, buckets} or null. */
+import {plainMetric} from "../promql/lexer.js";
 
 const number = text => (text === "+Inf"
 	|| text === "Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
@@ -18,7 +19,7 @@ export function nameOf(labels, without = {}) {
 	const metric = without.__name__ !== undefined ? "" : labels.__name__ ?? "";
 	const pairs = Object.entries(labels).filter(([k]) => k !== "__name__"
 		&& !Object.hasOwn(without, k)).map(([k, v]) => `${plain.test(k) ? k : quote(k)}=${quote(v)}`);
-	if (metric && !/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(metric)) pairs.unshift(quote(metric));
+	if (metric && !plainMetric(metric)) pairs.unshift(quote(metric));
 	else if (metric || !pairs.length) return pairs.length ? `${metric}{${pairs.join(", ")}}` : metric
 		|| "{}";
 	return `{${pairs.join(", ")}}`;

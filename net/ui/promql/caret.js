@@ -160,6 +160,12 @@ const scope = (text, toks, open, stack) => {
 
 /* ---- the places ---- */
 
+/* The label's name around the caret, also one that should stand in quotes, but nobody begins with them: k8s.pod */
+const run = (text, caret) => {
+	const prefix = /[^\s"'`=!~{}(),]*$/.exec(text.slice(0, caret))[0];
+	return { from: caret - prefix.length, to: caret + /^[^\s"'`=!~{}(),]*/.exec(text.slice(caret))[0].length, prefix };
+};
+
 /* Inside braces. cur: the token that the caret is in or behind, -1: none; first: of the matcher around the caret. */
 const inBraces = (text, toks, caret, open, cur) => {
 	let first = cur >= 0 ? cur : open + 1;
@@ -175,6 +181,9 @@ const inBraces = (text, toks, caret, open, cur) => {
 	const match = selector(name, others);
 	const place = { ...NONE, metric: name ?? others.find((m) => m.label === null)?.value ?? null, matchers: others.map((m) => m.text), matches: match ? [match] : [], used: others.map((m) => m.label) };
 	const span = (kind, from, to) => ({ ...place, kind, from, to, prefix: text.slice(from, caret) });
+	const unquoted = run(text, caret);
+	if (/\W/.test(unquoted.prefix) && /[{,]\s*$/.test(text.slice(0, unquoted.from)) && !isString(text, t))
+		return { ...place, kind: "label", ...unquoted };
 	if (before === 0) {
 		if (!t)
 			return span("label", caret, caret);
@@ -286,7 +295,7 @@ export const at = (text, caret, all = tokens(text)) => {
 			return inString(text, caret, t, place);
 		if (!t && prev !== open && !is(text, toks[prev], ","))
 			return NONE;
-		return { ...place, from: t ? t.from : caret, to: t ? t.to : caret, prefix: t ? text.slice(t.from, caret) : "" };
+		return { ...place, ...run(text, caret) };
 	}
 	/* http.server.dur: such a name needs quotes where it is put in, but nobody begins with them. */
 	const dotted = /(?<![\w:.])[a-zA-Z_:][\w:]*\.[\w:.]*$/.exec(text.slice(0, caret));

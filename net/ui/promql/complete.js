@@ -10,6 +10,7 @@
  * found; recent: keys (key(item)) used lately, the newest first.
  */
 import { at, call, escaped, quoted } from "./caret.js";
+import { plainMetric } from "./lexer.js";
 import { UNITS, aggregations, functions, keywords } from "./words.js";
 
 export { at, call };
@@ -135,7 +136,8 @@ const sent = (prefix) => {
 
 /* The questions that the place has for the server; null: none. */
 export const wants = (place) => {
-	const what = ASKED[place.kind];
+	/* A selector has one metric. */
+	const what = place.kind === "quoted" && place.metric !== null ? ASKED.label : ASKED[place.kind];
 	if (!what)
 		return null;
 	const search = sent(place.prefix);
@@ -255,9 +257,6 @@ export const source = ({ ask, lines, times }) => {
 
 /* ---- putting it in ---- */
 
-/* Names that the grammar would take for something else. */
-const RESERVED = new Set(["inf", "nan", "bool", "on", "ignoring", "group_left", "group_right", "atan2", "and", "or", "unless"]);
-export const plainMetric = (name) => /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name) && !RESERVED.has(name.toLowerCase());
 export const plainLabel = (name) => /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name);
 
 const pattern = (value) => value.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&");
@@ -318,7 +317,7 @@ export const edit = (text, place, item) => {
 	case "label":
 		if (place.quote)
 			return result([escaped(name, place.quote) + (place.open ? place.quote : ""), escaped(name, place.quote).length + 1]);
-		return result(labelEdit(rest, plainLabel(name) ? name : quoted(name), place.grouping));
+		return result(labelEdit(rest, plainLabel(name) && !(place.grouping && /^(inf|nan|without)$/i.test(name)) ? name : quoted(name), place.grouping));
 	case "value":
 		return result(valueEdit(rest, place, name));
 	case "op":

@@ -279,3 +279,8 @@ export const tokens = (text) => {
 	}
 	return all;
 };
+
+/* Names of metrics that the grammar would take for something else. */
+const RESERVED = /^(inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i;
+/* Whether it may stand in an expression without quotes. */
+export const plainMetric = (name) => /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name) && !RESERVED.test(name);

@@ -5,6 +5,8 @@
  * `below` at most. The last frame may be of now: {..., now: true}, with what an hour and a day ago was, by name, as the
  * server says it.
  */
+import {plainMetric} from "../promql/lexer.js";
+
 export const KINDS = {
 	metrics: {title: "Metrics", unit: "Series", one: "metric"},
 	labels: {title: "Labels", unit: "Values", one: "label"},
@@ -100,12 +102,12 @@ export const burst = (frames) => {
 
 /* ---- selectors ---- */
 
-const PLAIN = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/, PLAIN_LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+const PLAIN_LABEL = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const quoted = (s) => JSON.stringify(s);
 
 /* {metric, label, value: undefined where it is not said} as a selector. */
 export const selectorOf = ({metric, label, value}) => {
-	const plain = metric && PLAIN.test(metric);
+	const plain = metric && plainMetric(metric);
 	const inner = [];
 	if (metric && !plain)
 		inner.push(quoted(metric));
