@@ -248,6 +248,7 @@ void outlook_make(struct outlook *o, const struct ql_trace *t, const struct esti
 		piece_add(o, p, &e->asks[i], &held, part);
 		values = outlook_plus(
 		    values, outlook_times(outlook_times(f->series, p->steps), p->pipes));
+		series = outlook_plus(series, f->series);
 	}
 	uint64_t samples = outlook_plus(o->all.memory_samples, o->all.file_samples);
 	struct outlook_work w = { share(samples, peek->part), share(values, peek->part),
