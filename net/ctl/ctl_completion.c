@@ -8,7 +8,8 @@
  *                                   those are wanted
  *   kymoctl completion man          net/kymoctl.1
  *
- * Names of metrics and labels come from the server that the words name, if it answers at once.
+ * Names of metrics, labels and snapshots come from the server that the words name, if it answers at
+ * once.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "net/ctl/ctlcmds.h"
 #include "net/ctl/ctlhttp.h"
 #include "net/ctl/ctlterm.h"
+#include "storage/back/snapshot.h"
 
 #define SERVER_MS  1000u /* who waits for a completion waits no longer */
 #define NAMES_MOST "1000"
@@ -115,8 +117,8 @@ static bool of_name(char c)
 	    (c >= 'A' && c <= 'Z');
 }
 
-/* Names of the server: of metrics, else of labels. What stands before the last name stays. */
-static void names(const struct typed *t, bool metrics)
+/* What the server that the words name answers, if it does at once; else NULL. */
+static json_t *asked(const struct typed *t, const char *path, const struct buf *form)
 {
 	struct ctlhttp_access a = { .server = said(t, "server"),
 		.ca = said(t, "ca"),
@@ -129,16 +131,68 @@ static void names(const struct typed *t, bool metrics)
 		.insecure = said_flag(t, "insecure") };
 	struct ctlhttp_call call = { .whole_ms = SERVER_MS };
 	struct ctlhttp *http;
+	json_t *answer;
+	if (ctlhttp_open(&a, &http))
+		return NULL;
+	ctlhttp_call_json(http, "GET", path, form, &call, &answer);
+	ctlhttp_call_release(&call);
+	ctlhttp_close(http);
+	return answer;
+}
+
+/* What may be typed at the end of a text of PromQL. */
+enum wanted {
+	WANT_METRICS,
+	WANT_LABELS,
+	WANT_NOTHING
+};
+static enum wanted wanted(const char *text, const char *end)
+{
+	char quote = 0;
+	const char *begun = text;
+	unsigned braces = 0;
+	for (const char *s = text; s < end; s++)
+		if (quote) {
+			if (*s == '\\' && quote != '`' && s + 1 < end)
+				s++;
+			else if (*s == quote)
+				quote = 0;
+		} else if (*s == '"' || *s == '\'' || *s == '`') {
+			quote = *s;
+			begun = s;
+		} else if (*s == '{') {
+			braces++;
+		} else if (*s == '}') {
+			braces -= braces > 0;
+		}
+	if (!quote)
+		return braces ? WANT_LABELS : WANT_METRICS;
+	while (begun > text && strchr("=~! ", begun[-1]))
+		begun--;
+	/* values of other labels are not asked for */
+	return begun - text >= (ptrdiff_t)strlen("__name__") &&
+	        !memcmp(begun - strlen("__name__"), "__name__", strlen("__name__"))
+	    ? WANT_METRICS
+	    : WANT_NOTHING;
+}
+
+/* Names of the server: of metrics, else of labels. What stands before the last name stays. */
+static void names(const struct typed *t, bool metrics)
+{
 	struct buf form;
 	json_t *answer, *name;
 	size_t i;
 	const char *now = t->now + (*t->now == '\'' || *t->now == '"'), *last = now + strlen(now);
 	while (last > now && of_name(last[-1]))
 		last--;
-	if (!metrics)
+	if (metrics) {
+		enum wanted w = wanted(now, last);
+		if (w == WANT_NOTHING)
+			return;
+		metrics = w == WANT_METRICS;
+	} else {
 		last = now;
-	if (ctlhttp_open(&a, &http))
-		return;
+	}
 	buf_init(&form);
 	ctlhttp_param(&form, "limit", NAMES_MOST);
 	if (metrics && *last) {
@@ -146,8 +200,7 @@ static void names(const struct typed *t, bool metrics)
 		snprintf(match, sizeof(match), "{__name__=~\"%.200s.*\"}", last);
 		ctlhttp_param(&form, "match[]", match);
 	}
-	ctlhttp_call_json(http, "GET", metrics ? "/api/v1/label/__name__/values" : "/api/v1/labels",
-	    &form, &call, &answer);
+	answer = asked(t, metrics ? "/api/v1/label/__name__/values" : "/api/v1/labels", &form);
 	json_array_foreach(json_object_get(answer, "data"), i, name)
 	{
 		const char *text = json_string_value(name);
@@ -158,9 +211,20 @@ static void names(const struct typed *t, bool metrics)
 			printf("%.*s%s\n", (int)(last - now), now, text);
 	}
 	json_decref(answer);
-	ctlhttp_call_release(&call);
 	buf_release(&form);
-	ctlhttp_close(http);
+}
+
+static void snapshots(const struct typed *t)
+{
+	json_t *answer = asked(t, "/api/v1/admin/tsdb/snapshots", NULL), *one;
+	size_t i;
+	json_array_foreach(json_object_get(answer, "data"), i, one)
+	{
+		const char *name = json_string_value(json_object_get(one, "name"));
+		if (name && snapshot_name_parse(name, NULL))
+			tell(t, "", name, NULL);
+	}
+	json_decref(answer);
 }
 
 /* What may stand for a word of a usage: "FILE", "table|csv", "[LABEL...]". before: a flag and =. */
@@ -176,6 +240,8 @@ static void meant(const struct typed *t, const char *before, const char *meta)
 			if (*s == ' ')
 				return;
 		}
+	} else if (!strcmp(meta, "SNAPSHOT")) {
+		snapshots(t);
 	} else if (strstr(meta, "DIR") || strstr(meta, "REPO")) {
 		puts(":dirs");
 	} else if (strstr(meta, "FILE") || strstr(meta, "SOURCE") || strstr(meta, "PATH") ||

@@ -1,7 +1,7 @@
 /*
  * kymoctl snapshot                  a copy of a server's data directory, by hard links; its path
  * kymoctl snapshot --list
- * kymoctl snapshot --remove NAME
+ * kymoctl snapshot --remove SNAPSHOT
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -68,17 +68,19 @@ static int list(struct ctlhttp *http, enum ctltable_form form)
 	return status;
 }
 
-/* NAME may be the path that was printed. */
-static int drop(struct ctlhttp *http, const char *name)
+/* NAME may be the path that was printed, or as a shell completes it, with a slash behind it. */
+static bool take_name(const char *text, char name[SNAPSHOT_NAME_MAX])
 {
-	const char *base = strrchr(name, '/');
-	return ctlsnap_drop(http, base ? base + 1 : name);
-}
-
-static bool is_name(const char *text)
-{
-	const char *base = strrchr(text, '/');
-	return snapshot_name_parse(base ? base + 1 : text, NULL);
+	size_t end = strlen(text), begin;
+	while (end && text[end - 1] == '/')
+		end--;
+	for (begin = end; begin && text[begin - 1] != '/';)
+		begin--;
+	if (end - begin >= SNAPSHOT_NAME_MAX)
+		return false;
+	memcpy(name, text + begin, end - begin);
+	name[end - begin] = 0;
+	return snapshot_name_parse(name, NULL);
 }
 
 int ctl_snapshot(int argc, char **argv)
@@ -86,10 +88,11 @@ int ctl_snapshot(int argc, char **argv)
 	struct ctlhttp_access access = { 0 };
 	const char *format = NULL, *remove = NULL;
 	bool skip_head = false, lists = false;
+	char name[SNAPSHOT_NAME_MAX];
 	const struct cmdline_arg args[] = {
 		{ .name = "list", .help = "those that there are", .flag = &lists },
 		{ .name = "remove",
-		    .meta = "NAME",
+		    .meta = "SNAPSHOT",
 		    .help = "delete one, by its name or path",
 		    .text = &remove },
 		{ .name = "skip-head", .help = "without what is in memory alone", .flag = &skip_head },
@@ -116,13 +119,13 @@ int ctl_snapshot(int argc, char **argv)
 	enum ctltable_form form = ctltable_form(format);
 	if (lists + (remove != NULL) + skip_head > 1)
 		return ctl_fail(CTL_USAGE, "one of --list, --remove, --skip-head");
-	if (remove && !is_name(remove))
+	if (remove && !take_name(remove, name))
 		return ctl_fail(
 		    CTL_USAGE, "--remove: \"%s\" is no name of a snapshot, see --list", remove);
 	int status = ctlhttp_open(&access, &http);
 	if (!status)
 		status = lists ? list(http, form)
-		    : remove   ? drop(http, remove)
+		    : remove   ? ctlsnap_drop(http, name)
 		               : make(http, skip_head);
 	ctlhttp_close(http);
 	return status;

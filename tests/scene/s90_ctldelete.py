@@ -130,7 +130,9 @@ ok(ctl("verify", path)[0] == 0, "it is whole")
 code, out, err = ctl("snapshot", "--skip-head")
 ok(code == 0 and os.path.isdir(out.strip()) and len(ctl("snapshot", "--list")[1].splitlines()) == 3, f"another one without what is in memory: {err!r}")
 ok(ctl("snapshot", "--remove", made[0]["name"])[0] == 0 and not os.path.exists(path), "removed by its name")
-ok(ctl("snapshot", "--remove", out.strip())[0] == 0 and not os.path.exists(out.strip()), "... or its path")
+words = lambda *typed: ctl("completion", "words", str(len(typed)), "--", *typed)[1]
+ok(words("snapshot", "--remove", "") == os.path.basename(out.strip()) + "\n" and words("snapshot", "--remove", "nothing") == "", "a shell completes its name")
+ok(ctl("snapshot", "--remove", out.strip() + "/")[0] == 0 and not os.path.exists(out.strip()), "... or its path, also with a slash behind it")
 code, out, err = ctl("snapshot", "--remove", made[0]["name"])
 ok(code == 4 and "no snapshot of this name" in err, f"once: {code} {err!r}")
 for args, says in ((("--remove", "../data"), "is no name of a snapshot"), (("--list", "--skip-head"), "one of --list"), (("more",), "")):
