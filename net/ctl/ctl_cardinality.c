@@ -318,8 +318,8 @@ static void moments_people(const struct ctlplayed *p, const json_t *alarms)
 	size_t most = most_at(p->series, p->moments);
 	ptrdiff_t burst = ctlplayed_burst(p);
 	struct ctltable t;
-	printf("%zu moments from %s to %s (UTC)\n", p->moments, clock_text(p->times_ms[0], 0, from),
-	    clock_text(last_ms, 0, text));
+	printf("%zu moment%s from %s to %s (UTC)\n", p->moments, p->moments == 1 ? "" : "s",
+	    clock_text(p->times_ms[0], 0, from), clock_text(last_ms, 0, text));
 	if (burst >= 0)
 		printf("most new series came until %s: %.0f\n",
 		    clock_text(p->times_ms[burst], last_ms, text), p->made[burst]);

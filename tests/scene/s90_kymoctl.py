@@ -174,7 +174,7 @@ while True:
     if out or time.time() > deadline:
         break
     time.sleep(0.5)
-ok(code == 0 and re.search(r"(?m)^\d+ moments from \d\d-\d\d \d\d:\d\d to", out) and re.search(r"(?m)^kymo_http_request_seconds_bucket +\d+ +\d+ +\d+ +\d\d:\d\d +", out) and "targets that rose most" in out, f"how it came about: {out!r} {err!r}")
+ok(code == 0 and re.search(r"(?m)^\d+ moments? from \d\d-\d\d \d\d:\d\d to", out) and re.search(r"(?m)^kymo_http_request_seconds_bucket +\d+ +\d+ +\d+ +\d\d:\d\d +", out) and "targets that rose most" in out, f"how it came about: {out!r} {err!r}")
 code, out, err = ctl("cardinality", "--history", "--format", "json", "--limit", "2", "--start", "-1h", server=base)
 rows = json.loads(out)
 ok(code == 0 and {r["of"] for r in rows} == {"all", "new", "metric", "label", "pair", "target"} and len({r["name"] for r in rows if r["of"] == "metric"}) == 2, f"as JSON: {len(rows)} rows {err!r}")
@@ -349,6 +349,9 @@ for shell, argv, setup in (("bash", ("bash", "--norc", "--noprofile", "-i"), f"P
     seen = completed("kymoctl c\t\t", r"(?s)cardinality.*check-config.*completion")
     ok(re.search(r"(?s)cardinality.*check-config.*completion", seen), f"{shell}: several are listed: {seen!r}")
     t.end()
+for text, want in (('demo{inst', 'demo{instance\n'), ('demo{instance="dem', ""), ('{__name__="dem', '{__name__="demo\n'), ('demo{a="\\"", inst', 'demo{a="\\"", instance\n'), ('demo{} + dem', 'demo{} + demo\n')):
+    code, out, err = ctl("completion", "words", "2", "--", "query", text, server=base)
+    ok(code == 0 and out == want, f"names of labels stand between braces, in a value no metric but of __name__: {text!r} {out!r}")
 ok(ctl("completion", "words", "2", "--", "query", "dem", server=dead)[:2] == (0, ""), "without a server there are none, and no noise")
 ok(ctl("completion", "fish")[0] == 2, "another shell is usage")
 
