@@ -196,7 +196,7 @@ static enum err copy_get(struct asidebook *b, const uint8_t *data, size_t len)
 enum err asidebook_decode(struct asidebook *b, const uint8_t *data, size_t len)
 {
 	enum err e = copy_get(b, data, len);
-	return e == ERR_DAMAGED ? copy_get(b, data + len / 2, len - len / 2) : e;
+	return e == ERR_DAMAGED && len ? copy_get(b, data + len / 2, len - len / 2) : e;
 }
 
 /* ---- the file ---- */
