@@ -169,6 +169,19 @@ for q, a, b, step in (
     if not ok(want == got and (want or q == "gone"), f"the same answer: {q} ({len(want)} series)"):
         note(str(want)[:500] + "\n" + str(got)[:500])
 
+# The head as a block. Then other blocks with one bucket changed are written over it, and the first ones differ, though count and sum are the same.
+status, body, _ = request(pport, "POST", "/api/v1/admin/tsdb/snapshot")
+snapshot, other = os.path.join(pd, "snapshots", json.loads(body)["data"]["name"]), os.path.join(top, "other")
+status, text = ctl(*common, "--verify", "--match", "lat", snapshot)
+ok(status == 0 and "verified: 1 range" in text and " 0 differ" in text, "histograms of a block are verified: " + text.strip()[-160:])
+ok(write(k.port, hist({"__name__": "lat", "host": "a"}, [(times[40], (41, 41, 80, 1))]))[0] == 204, "one in a bucket more, in another less")
+status, text = ctl("export", "--server", server, "--match", "lat", "--format", "blocks", other)
+ok(status == 0, "blocks of that: " + text.strip()[-160:])
+status, text = ctl(*common, "--verify", "--match", "lat", snapshot, other)
+ok(status == 1 and "differs: lat" in text and " 1 differ" in text, "written over the first ones it is found: " + text.strip()[-200:])
+status, text = ctl(*common, "--verify", "--match", "lat", snapshot)
+ok(status == 0 and " 0 differ" in text, "and mended by them: " + text.strip()[-160:])
+
 # A directory that is stopped; a kymod with a short retention says so before anything is sent.
 prom.end()
 short = Kymod(os.path.join(top, "short"), "--retention", "3h")
