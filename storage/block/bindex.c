@@ -4,6 +4,8 @@
 #include "core/base/mem.h"
 #include "core/base/wire.h"
 
+#include <stdlib.h>
+
 #define MAGIC          0xBAAAD700u
 #define HEAD           5u
 #define TOC            52u
@@ -250,6 +252,16 @@ uint64_t bindex_series_most(const struct bindex *x)
 	return (x->series_end - x->series_from) / BINDEX_ALIGN + 1;
 }
 
+static int names_cmp(const void *a, const void *b)
+{
+	const struct label *x = a, *y = b;
+	return bytes_cmp(x->name, x->name_len, y->name, y->name_len);
+}
+
+/*
+ * Prometheus up to 2.8 and receivers of Thanos wrote labels as they came, in any order; what has no
+ * value is no label.
+ */
 static const char *labels_of(struct bindex *x, struct wire_reader *r, struct labels *out)
 {
 	uint64_t n = wire_varint(r);
@@ -259,26 +271,32 @@ static const char *labels_of(struct bindex *x, struct wire_reader *r, struct lab
 		x->labels_cap = (size_t)n;
 		x->labels = mem_array(x->labels, x->labels_cap, sizeof(*x->labels));
 	}
-	size_t bytes = 0;
+	size_t bytes = 0, count = 0;
+	bool sorted = true;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t a = wire_varint(r), b = wire_varint(r);
 		struct bindex_text name, value;
 		if (r->bad || a > UINT32_MAX || b > UINT32_MAX ||
 		    !bindex_symbol(x, (uint32_t)a, &name) || !bindex_symbol(x, (uint32_t)b, &value))
 			return "a label of a series is no symbol";
-		x->labels[i] = (struct label){
+		if (!value.len)
+			continue;
+		x->labels[count++] = (struct label){
 			.name = name.s, .name_len = name.len, .value = value.s, .value_len = value.len
 		};
-		const struct label *last = i ? &x->labels[i - 1] : NULL;
-		if (!name.len || !value.len ||
-		    (last && bytes_cmp(last->name, last->name_len, name.s, name.len) >= 0))
-			return "the labels of a series are not in order";
+		sorted = sorted &&
+		    (count == 1 || names_cmp(&x->labels[count - 2], &x->labels[count - 1]) < 0);
 		bytes += (size_t)name.len + value.len + 32;
 	}
+	if (!sorted)
+		qsort(x->labels, count, sizeof(*x->labels), names_cmp);
+	for (size_t i = 0; i < count; i++)
+		if (!x->labels[i].name_len || (i && !names_cmp(&x->labels[i - 1], &x->labels[i])))
+			return "a label of a series has no name, or another one's";
 	if (bytes > UINT32_MAX)
 		return "the labels of a series are too long";
 	arena_reset(&x->arena, 64u << 10);
-	*out = label_encode(&x->arena, x->labels, (size_t)n);
+	*out = label_encode(&x->arena, x->labels, count);
 	return NULL;
 }
 

@@ -12,6 +12,8 @@
  *   table     BE32 length, BE32 count, { 2, name, value, uvarint64 offset }, ("", "") first
  * Each but the header ends with the CRC-32C of what stands behind its length.
  *
+ * Labels of a series should be in order; old blocks have some that are not: bindex_series sorts.
+ *
  * Opening checks the frame, symbols and table (CRC, order, bounds) and makes sparse tables of both.
  * Series and lists are checked when they are read; a damaged one costs itself alone.
  *

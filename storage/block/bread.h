@@ -1,5 +1,5 @@
 /*
- * bread - reads a Prometheus block: its series in label order, with their samples.
+ * bread - reads a Prometheus block: its series in the order of its index, with their samples.
  *
  *   bread_open > bread_walk (matchers, range) > bread_next ... ERR_NOTFOUND > bread_close
  *
@@ -17,9 +17,9 @@
  * Any bytes are safe, and take bounded time: chunks that overlap, as those of hostile blocks may
  * all do, are joined in n log n (storage/chunk/colruns.h), and a walk reads no more bytes of chunks
  * than the block has; what an index that refers to them again and again has beyond is damage.
- * Magic numbers, versions, every CRC, order of symbols, labels and offsets are
- * checked. What is wrong with the index's frame ends bread_open; a damaged series or chunk is told
- * (bdamage.h), counted and left out.
+ * Magic numbers, versions, every CRC, order of symbols and offsets are checked. What is wrong with
+ * the index's frame ends bread_open; a damaged series or chunk is told (bdamage.h), counted and
+ * left out.
  *
  * Files are mapped; a page that cannot be read, or a file that shrank, is ERR_IO of the call, and
  * of every later one.

@@ -289,9 +289,9 @@ static void damaged(void)
 /*
  * A block of one series whose chunks all overlap, and the index says that they do not: 100 of one
  * sample less than the one before, each from the first time on, and, when again, all of them the
- * same bytes of the file.
+ * same bytes of the file. Its labels (name, value, ... NULL) are written as they are given.
  */
-static void craft(const char *to, bool again)
+static void craft(const char *to, bool again, const char *const *labels)
 {
 	enum {
 		CHUNKS = 100
@@ -301,7 +301,8 @@ static void craft(const char *to, bool again)
 	    "1800000000000,\"version\":1,\"compaction\":{\"level\":1}}";
 	struct fsio_dir *d, *chunks;
 	struct bindex_chunk refs[CHUNKS];
-	struct label l = { .name = "__name__", .name_len = 8, .value = "m", .value_len = 1 };
+	struct label set[4];
+	size_t count = 0;
 	int64_t t[CHUNKS];
 	double v[CHUNKS];
 	struct buf file, bits;
@@ -333,8 +334,13 @@ static void craft(const char *to, bool again)
 	CHECK(!fsio_dir_open(to, true, &d) && !fsio_dir_sub(d, "chunks", true, &chunks));
 	CHECK(!fsio_replace(chunks, "000001", file.data, file.len));
 	CHECK(!fsio_replace(d, "meta.json", meta, sizeof(meta) - 1));
+	for (; labels[2 * count]; count++)
+		set[count] = (struct label){ .name = labels[2 * count],
+			.name_len = (uint32_t)strlen(labels[2 * count]),
+			.value = labels[2 * count + 1],
+			.value_len = (uint32_t)strlen(labels[2 * count + 1]) };
 	struct bwindex *w = bwindex_create(d, "index", d, 1u << 20);
-	CHECK(!bwindex_series(w, &l, 1, refs, CHUNKS) && !bwindex_finish(w, NULL, NULL, &eb));
+	CHECK(!bwindex_series(w, set, count, refs, CHUNKS) && !bwindex_finish(w, NULL, NULL, &eb));
 	fsio_dir_close(chunks);
 	fsio_dir_close(d);
 	buf_release(&file);
@@ -351,7 +357,7 @@ static void overlaps(void)
 	struct bdamage damage = { .told = on_damage, .arg = &t };
 	struct bread_walk all = { .t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX };
 	for (unsigned again = 0; again < 2; again++) {
-		craft(path, again);
+		craft(path, again, (const char *[]){ "__name__", "m", NULL });
 		TAP_OK(!bread_open(path, &damage, &b, &eb) && !bread_walk(b, &all, &eb) &&
 		    !bread_next(b, &it, &eb));
 		unsigned wrong = it.column->count != 100;
@@ -367,6 +373,50 @@ static void overlaps(void)
 		bread_close(b);
 		testlib_rmtree(path);
 	}
+	testlib_rmtree(top);
+	free(path);
+	free(top);
+}
+
+/* As Prometheus up to 2.8 and Thanos' receivers wrote them. */
+static void unsorted(void)
+{
+	static const struct {
+		const char *labels[9];
+		const char *read; /* NULL: damaged */
+	} cases[] = {
+		{ { "job", "a", "__name__", "m", "zone", "b", "host", "c" },
+		    "m{host=\"c\", job=\"a\", zone=\"b\"}" },
+		{ { "__name__", "m", "host", "", "job", "a" }, "m{job=\"a\"}" },
+		{ { "job", "a", "__name__", "m", "job", "b" }, NULL },
+		{ { "__name__", "m", "", "a" }, NULL },
+	};
+	char *top = testlib_tmpdir("bread"), *path = testlib_path(top, "01HF0123456789ABCDEFGHJKMN");
+	struct bread_walk all = { .t_from_ms = INT64_MIN, .t_to_ms = INT64_MAX };
+	struct buf text;
+	buf_init(&text);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct bread *b;
+		struct bread_item it;
+		struct told t = { 0 };
+		struct bdamage damage = { .told = on_damage, .arg = &t };
+		craft(path, false, cases[i].labels);
+		CHECK(!bread_open(path, &damage, &b, &eb) && !bread_walk(b, &all, &eb));
+		enum err e = bread_next(b, &it, &eb);
+		if (!cases[i].read) {
+			tap_ok(e == ERR_NOTFOUND && t.count == 1, "two labels of one name, or none");
+		} else if (tap_ok(!e && !t.count, "labels in any order are read")) {
+			buf_clear(&text);
+			label_text_metric(&text, it.labels);
+			buf_add_u8(&text, 0);
+			tap_is_str((const char *)text.data, cases[i].read,
+			    "and sorted, without empty ones");
+			tap_ok(label_is_canonical(it.labels), "as all of ours");
+		}
+		bread_close(b);
+		testlib_rmtree(path);
+	}
+	buf_release(&text);
 	testlib_rmtree(top);
 	free(path);
 	free(top);
@@ -566,6 +616,7 @@ int main(void)
 	deleted();
 	damaged();
 	overlaps();
+	unsorted();
 	lists();
 	fifo();
 	shrinking();
