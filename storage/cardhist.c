@@ -194,7 +194,7 @@ static void list_leave(struct cardhist *h, struct past *p, struct list *l)
 
 /* The list of the moment before where it is the same. */
 static struct list *list_of(struct cardhist *h, struct past *p, const struct store_top *top,
-    unsigned count, struct list *before)
+    unsigned count, uint64_t least_below, struct list *before)
 {
 	struct buf b;
 	uint64_t last = 0;
@@ -207,6 +207,7 @@ static struct list *list_of(struct cardhist *h, struct past *p, const struct sto
 	}
 	struct list *l = before;
 	uint64_t below = count == CARDHIST_TOP ? last : 0;
+	below = below > least_below ? below : least_below;
 	if (l && l->count == count && l->below == below && l->len == b.len &&
 	    (!b.len || !memcmp(l->bytes, b.data, b.len)))
 		l->refs++;
@@ -434,7 +435,7 @@ void cardhist_add(struct cardhist *h, const struct cardhist_new *n)
 	m->made = made;
 	for (unsigned k = 0; k < STORE_CARD_KINDS; k++) {
 		unsigned count = n->counts[k] < CARDHIST_TOP ? n->counts[k] : CARDHIST_TOP;
-		m->lists[k] = list_of(h, p, n->tops[k], count, before[k]);
+		m->lists[k] = list_of(h, p, n->tops[k], count, n->below[k], before[k]);
 	}
 	fit(h, p);
 }
@@ -586,7 +587,7 @@ static void cut_rows(
 	}
 	to->rows_count = count;
 	/* (2) */
-	to->below = rows_next(&it, &name, &value) ? value : l->below;
+	to->below = rows_next(&it, &name, &value) && value > l->below ? value : l->below;
 }
 
 static uint64_t piece_of(int64_t t_ms, int64_t t_min_ms, int64_t step_ms)
@@ -742,7 +743,6 @@ static struct list *list_read(struct decoder *d, const uint8_t *data, size_t len
 	}
 	if (d->former)
 		below = count == CARDHIST_TOP ? value : 0;
-	good = good && (!count || below <= value);
 	struct list *l = good ? list_make(d->h, d->p, count, below, &b) : NULL;
 	buf_release(&b);
 	return l;

@@ -7,7 +7,8 @@
  * (1) Moments of a tenant ascend in time, no two have the same. One that is added at or before
  *     others (the clock was set back) takes their place: they were of a clock that was wrong.
  * (2) A name that a moment does not have had `below` at most: what the last row had where the list
- *     was full, nothing where it was not; or it was deleted since (cardhist_forget).
+ *     was full, nothing where it was not, more where there was no room to count all
+ *     (storage/stats.c); or it was deleted since (cardhist_forget).
  * (3) `made` counts from since_ms to t_ms. Where a moment goes, the next one takes over both; so
  *     sums stay, and what nobody counted (the process was not there) is in no moment.
  * (4) A tenant holds CARDHIST_TENANT_BYTES at most, all together what they were given. Who holds
@@ -55,6 +56,7 @@ struct cardhist_new {
 	int64_t begun_ms;
 	const struct store_top *tops[STORE_CARD_KINDS];
 	unsigned counts[STORE_CARD_KINDS];
+	uint64_t below[STORE_CARD_KINDS]; /* (2): at least the last of a full list */
 };
 void cardhist_add(struct cardhist *h, const struct cardhist_new *n);
 /* Moments before t_ms go, of all tenants. */

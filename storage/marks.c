@@ -48,6 +48,8 @@ struct marks {
 	struct list_link forgets;      /* begun */
 	struct list_link forgets_wait; /* for the file to be away */
 	bool away, going;              /* the file is removed; it is being */
+	/* The file, or what a crash left of one, may have names that the history has not. */
+	bool behind;
 	struct work_task away_task;
 	enum err away_err;
 };
@@ -65,6 +67,7 @@ struct marks *marks_create(struct store *st)
 	m->st = st;
 	list_init(&m->forgets);
 	list_init(&m->forgets_wait);
+	m->behind = true;
 	m->history = cardhist_create(bytes_max());
 	return m;
 }
@@ -121,6 +124,7 @@ static void save_done(struct work_task *t)
 	struct marks *m = CONTAINER_OF(t, struct marks, task);
 	if (m->err)
 		LOG_EVERY(LOG_LEVEL_WARN, "cardinality_marks_not_saved", "err=%s", err_text(m->err));
+	m->behind = m->err != ERR_OK;
 	m->state = MARKS_REST;
 	away_poke(m);
 }
@@ -133,6 +137,7 @@ static void save(struct marks *m)
 		return;
 	m->state = MARKS_SAVE;
 	m->away = false;
+	m->behind = true;
 	m->task = (struct work_task){ .run = save_run, .done = save_done, .prio = WORK_BACKGROUND };
 	work_submit(m->st->opts.pool, &m->task);
 }
@@ -148,8 +153,9 @@ static void moment_add(struct marks *m)
 		.made = s->made,
 		.begun_ms = m->begun_ms,
 		.tops = { s->by_metric, s->by_label, s->by_pair, s->by_target },
-		.counts = {
-		    s->by_metric_count, s->by_label_count, s->by_pair_count, s->by_target_count } };
+		.counts = { s->by_metric_count, s->by_label_count, s->by_pair_count,
+		    s->by_target_count },
+		.below = { s->metric_below, s->label_below, s->pair_below, s->target_below } };
 	cardhist_add(m->history, &n);
 }
 
@@ -261,6 +267,7 @@ static void tick(struct loop_timer *t)
 	    clockwatch_look(m->st->clock, now) == CLOCKWATCH_DOUBT)
 		return;
 	m->state = MARKS_COUNT;
+	m->behind = true;
 	m->last_ms = now.wall_ms;
 	m->last_ns = now.mono_ns;
 	m->real_ns = clock_real_mono_ns();
@@ -299,9 +306,7 @@ bool marks_busy(const struct marks *m)
 static void away_run(struct work_task *t)
 {
 	struct marks *m = CONTAINER_OF(t, struct marks, away_task);
-	m->away_err = fsio_remove(m->st->dir, NAME);
-	if (!m->away_err || m->away_err == ERR_NOTFOUND)
-		m->away_err = fsio_dir_sync(m->st->dir);
+	m->away_err = fsio_replace_undo(m->st->dir, NAME);
 }
 
 static void away_done(struct work_task *t)
@@ -338,7 +343,7 @@ void marks_forget_begin(struct marks *m, struct marks_forget *f)
 	loop_check_here(m->st->shares[0]->loop);
 	f->gone = cardgone_create(m->st->manifest.seed);
 	cardhist_names(m->history, f->tenant, name_add, f->gone);
-	bool in_file = cardgone_count(f->gone) > 0;
+	bool in_file = m->behind || cardgone_count(f->gone) > 0;
 	alarm_names(m->st->alarm, f->tenant, f->gone);
 	if (in_file && !m->away) {
 		list_add_tail(&m->forgets_wait, &f->_link);
@@ -357,8 +362,8 @@ static bool has_gone(void *arg, const char *text, size_t len)
 void marks_forget_end(struct marks *m, struct marks_forget *f)
 {
 	list_del(&f->_link);
-	if (m->state != MARKS_SAVE) /* then it had no names, and has none */
-		(void)cardhist_forget(m->history, f->tenant, has_gone, f->gone);
+	CHECK(m->state != MARKS_SAVE); /* what begins then waits, for the file is behind */
+	(void)cardhist_forget(m->history, f->tenant, has_gone, f->gone);
 	alarm_forget(m->st->alarm, f->tenant, f->gone);
 	cardnow_forget(m->st->cardnow, f->tenant);
 	m->asked_stale |= m->state == MARKS_COUNT && m->asked.tenant == f->tenant;

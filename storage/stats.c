@@ -63,7 +63,8 @@ struct name {
 	uint64_t values_most;  /* of one shard: it has as many at least */
 	/* the most series that a pair left out had, in the shard of now and over all (2) */
 	uint64_t left_out, off;
-	bool about; /* values may be more */
+	bool about;     /* values may be more */
+	uint16_t loops; /* whose tables have it */
 };
 struct best { /* a pair of a label that has too many; a heap, the least first */
 	uint64_t hash, series;
@@ -91,6 +92,7 @@ struct count { /* what one loop found */
 	uint32_t pairs_count, pages_count, pages_cap;
 	uint64_t names_left_out; /* most values of a name that found no room */
 	uint64_t pairs_left_out; /* values of such names */
+	uint64_t names_off;      /* series, of loops that had no room for a name */
 	struct name *names;
 	uint32_t names_count, names_cap;
 	struct index pairs_index, names_index;
@@ -635,6 +637,7 @@ static void name_join(struct name *to, const struct name *n)
 	to->bytes += n->bytes;
 	to->off += n->off;
 	to->about |= n->about;
+	to->loops = (uint16_t)(to->loops + n->loops);
 	to->values_most = n->values_most > to->values_most ? n->values_most : to->values_most;
 	if (n->sketch && !to->sketch)
 		to->sketch = mem_zalloc(sizeof(*to->sketch));
@@ -642,15 +645,26 @@ static void name_join(struct name *to, const struct name *n)
 		sketch_join(to->sketch, n->sketch);
 }
 
-static void merge(struct count *to, const struct count *c)
+/* Before any table comes into its own. */
+static void alone(struct count *c)
+{
+	for (uint32_t i = 0; i < c->names_count; i++)
+		c->names[i].loops = 1;
+	c->names_off = c->names_left_out ? c->series : 0;
+	c->names_left_out *= c->shards;
+}
+
+static void merge(struct count *to, struct count *c)
 {
 	to->joins = true;
+	alone(c);
 	to->series += c->series;
 	to->made += c->made;
 	to->chunks += c->chunks;
 	to->shards = (uint16_t)(to->shards + c->shards);
 	to->names_left_out += c->names_left_out;
 	to->pairs_left_out += c->pairs_left_out;
+	to->names_off += c->names_off;
 	bounds_add(to, c->t_min_ms, c->t_max_ms);
 	uint32_t *names = mem_array(NULL, c->names_count + 1, sizeof *names);
 	for (uint32_t i = 0; i < c->names_count; i++) {
@@ -667,11 +681,11 @@ static void merge(struct count *to, const struct count *c)
 
 /* Into a list of the largest, descending; equal ones in the order of their texts. */
 static void top_add(struct store_top *top, unsigned *count, unsigned max, uint64_t value,
-    uint64_t off, const char *a, size_t a_len, const char *b, size_t b_len)
+    uint64_t off, bool about, const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	if (*count == max && top[max - 1].value > value)
 		return;
-	struct store_top t = { .value = value, .off = off };
+	struct store_top t = { .value = value, .off = off, .about = about };
 	size_t room = SHOWN_MAX, n = rune_cut(a, a_len, room);
 	memcpy(t.name, a, n);
 	if (b && n < room) {
@@ -696,6 +710,11 @@ static bool name_is(const struct name *n, const char *text)
 	return n->len == strlen(text) && memcmp(n->text, text, n->len) == 0;
 }
 
+static void raise(uint64_t *most, uint64_t n)
+{
+	*most = n > *most ? n : *most;
+}
+
 static void report_pairs(struct count *c, struct store_stats *s, unsigned top)
 {
 	for (uint32_t i = 0; i < c->pairs_count; i++) {
@@ -706,14 +725,65 @@ static void report_pairs(struct count *c, struct store_stats *s, unsigned top)
 		if (n->sketch)
 			sketch_add(n->sketch, p->hash);
 		if (name_is(n, LABEL_NAME))
-			top_add(s->by_metric, &s->by_metric_count, top, p->series, off, p->value,
-			    p->value_len, NULL, 0);
+			top_add(s->by_metric, &s->by_metric_count, top, p->series, off, off > 0,
+			    p->value, p->value_len, NULL, 0);
 		if (name_is(n, "instance"))
-			top_add(s->by_target, &s->by_target_count, top, p->series, off, n->text,
-			    n->len, p->value, p->value_len);
-		top_add(s->by_pair, &s->by_pair_count, top, p->series, off, n->text, n->len,
-		    p->value, p->value_len);
+			top_add(s->by_target, &s->by_target_count, top, p->series, off, off > 0,
+			    n->text, n->len, p->value, p->value_len);
+		top_add(s->by_pair, &s->by_pair_count, top, p->series, off, off > 0, n->text,
+		    n->len, p->value, p->value_len);
 	}
+}
+
+/* By some loop, perhaps. */
+static bool is_left_out(const struct count *c, const struct name *n)
+{
+	return c->names_off && n->loops < c->req->_store->loops;
+}
+
+static void report_name(struct count *c, struct store_stats *s, struct name *n, unsigned top)
+{
+	uint64_t off = n->about ? UINT64_MAX : 0;
+	n->values = n->sketch ? sketch_estimate(n->sketch) : n->values;
+	if (n->about)
+		raise(&n->values, n->values_most);
+	s->label_pairs += n->values;
+	s->pairs_about |= n->about || n->sketch;
+	top_add(s->by_label, &s->by_label_count, top, n->values, off, n->about || n->sketch,
+	    n->text, n->len, NULL, 0);
+	off = is_left_out(c, n) ? UINT64_MAX : 0;
+	top_add(s->mem_by_label, &s->mem_by_label_count, top, n->bytes, off, off > 0, n->text,
+	    n->len, NULL, 0);
+}
+
+/* What of it is whose is not known. */
+static void report_left_out(struct count *c, struct store_stats *s)
+{
+	s->label_pairs = c->pairs_left_out;
+	s->pairs_about = c->names_off > 0;
+	s->label_below = c->names_left_out;
+	s->metric_below = s->target_below = s->pair_below = c->names_off;
+	for (uint32_t i = 0; i < c->names_count; i++) {
+		struct name *n = &c->names[i];
+		if (is_left_out(c, n)) {
+			n->about = true;
+			n->off += c->names_off;
+		}
+		raise(&s->pair_below, n->off);
+		if (n->about)
+			raise(&s->label_below, c->series);
+		if (name_is(n, LABEL_NAME))
+			s->metric_below = n->off;
+		if (name_is(n, "instance"))
+			s->target_below = n->off;
+	}
+}
+
+/* The last of a full list. */
+static void below(uint64_t *most, const struct store_top *top, unsigned count, unsigned max)
+{
+	if (count == max)
+		raise(most, top[max - 1].value);
 }
 
 static void report(struct count *c, struct store_stats_req *r)
@@ -725,24 +795,20 @@ static void report(struct count *c, struct store_stats_req *r)
 	s->chunks = c->chunks;
 	s->t_min_ms = c->t_min_ms;
 	s->t_max_ms = c->t_max_ms;
+	report_left_out(c, s);
 	report_pairs(c, s, r->top);
-	s->label_pairs = c->pairs_left_out;
-	for (uint32_t i = 0; i < c->names_count; i++) {
-		struct name *n = &c->names[i];
-		n->values = n->sketch ? sketch_estimate(n->sketch) : n->values;
-		if (n->about && n->values < n->values_most)
-			n->values = n->values_most;
-		s->label_pairs += n->values;
-		top_add(s->by_label, &s->by_label_count, r->top, n->values,
-		    n->about ? UINT64_MAX : 0, n->text, n->len, NULL, 0);
-		top_add(s->mem_by_label, &s->mem_by_label_count, r->top, n->bytes, 0, n->text,
-		    n->len, NULL, 0);
-	}
+	for (uint32_t i = 0; i < c->names_count; i++)
+		report_name(c, s, &c->names[i], r->top);
+	below(&s->metric_below, s->by_metric, s->by_metric_count, r->top);
+	below(&s->label_below, s->by_label, s->by_label_count, r->top);
+	below(&s->pair_below, s->by_pair, s->by_pair_count, r->top);
+	below(&s->target_below, s->by_target, s->by_target_count, r->top);
 }
 
 static void together(struct work_task *t)
 {
 	struct count *c = CONTAINER_OF(t, struct count, task);
+	alone(c);
 	for (struct count *o = c->next; o; o = o->next)
 		merge(c, o);
 	report(c, c->req);

@@ -201,7 +201,9 @@ void store_snapshot(struct store *st, struct snapshot_req *r);
 struct store_top {
 	char name[256]; /* cut */
 	uint64_t value;
-	uint64_t off; /* it may be so much more, for there was no room to count all; 0: exact */
+	/* It may be so much more, for there was no room to count all; 0: exact, or within 2 %. */
+	uint64_t off;
+	bool about; /* it is not exact */
 };
 #define STORE_TOP_MAX 100
 /*
@@ -221,7 +223,10 @@ struct store_stats {
 	    by_label[STORE_TOP_MAX] /* distinct values per name */, by_pair[STORE_TOP_MAX],
 	    by_target[STORE_TOP_MAX] /* pairs of instance */, mem_by_label[STORE_TOP_MAX];
 	unsigned by_metric_count, by_label_count, by_pair_count, by_target_count, mem_by_label_count;
-	uint64_t bytes; /* that the count held */
+	/* what a list does not have has so much at most */
+	uint64_t metric_below, label_below, pair_below, target_below;
+	bool pairs_about; /* label_pairs is not exact */
+	uint64_t bytes;   /* that the count held */
 };
 struct count;
 struct store_stats_req {

@@ -476,14 +476,21 @@ enum err fsio_load(struct fsio_dir *d, const char *name, size_t max, uint8_t **d
 	return ERR_OK;
 }
 
+/* What fsio_replace writes first is not there; tmp: its name. */
+static enum err tmp_remove(struct fsio_dir *d, const char *name, char tmp[NAME_MAX + 1])
+{
+	int n = snprintf(tmp, NAME_MAX + 1, "%s.tmp", name);
+	if (n < 0 || n > NAME_MAX)
+		return ERR_TOOBIG;
+	enum err e = fsio_remove(d, tmp);
+	return e == ERR_NOTFOUND ? ERR_OK : e;
+}
+
 enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, size_t len)
 {
 	char tmp[NAME_MAX + 1];
-	int n = snprintf(tmp, sizeof(tmp), "%s.tmp", name);
-	if (n < 0 || (size_t)n >= sizeof(tmp))
-		return ERR_TOOBIG;
-	enum err e = fsio_remove(d, tmp); /* left by a crash */
-	if (e && e != ERR_NOTFOUND)
+	enum err e = tmp_remove(d, name, tmp); /* left by a crash */
+	if (e)
 		return e;
 	struct fsio_file *f;
 	e = fsio_open(d, tmp, FSIO_CREATE, &f);
@@ -496,6 +503,15 @@ enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, si
 	if (!e)
 		e = fsio_rename(d, tmp, name);
 	return e ? e : fsio_dir_sync(d);
+}
+
+enum err fsio_replace_undo(struct fsio_dir *d, const char *name)
+{
+	char tmp[NAME_MAX + 1];
+	enum err e = tmp_remove(d, name, tmp);
+	if (!e)
+		e = fsio_remove(d, name);
+	return !e || e == ERR_NOTFOUND ? fsio_dir_sync(d) : e;
 }
 
 void fsio_hook(const struct fsio_ops *o)

@@ -114,6 +114,8 @@ void fsio_unmap(const uint8_t *data, size_t len);
 MUST_CHECK enum err fsio_load(
     struct fsio_dir *d, const char *name, size_t max, uint8_t **data, size_t *len);
 MUST_CHECK enum err fsio_replace(struct fsio_dir *d, const char *name, const void *data, size_t len);
+/* Neither the file nor what a crash left of a replacement is there, also after a power cut. */
+MUST_CHECK enum err fsio_replace_undo(struct fsio_dir *d, const char *name);
 
 /* The table behind the calls above, for tests. NULL restores the real one. */
 struct fsio_ops {

@@ -55,6 +55,14 @@ static void known_field(struct buf *b, const char *before, bool known, uint64_t 
 		buf_add_str(b, "null");
 }
 
+void card_about_put(struct buf *b, const struct store_top *t)
+{
+	if (t->about)
+		buf_add_str(b, ",\"about\":true");
+	if (t->off && t->off < UINT64_MAX)
+		buf_printf(b, ",\"upTo\":%" PRIu64, t->value + t->off);
+}
+
 /* A list of the largest, each with what it was: null where nobody knows. */
 static void tops(struct buf *b, const char *before, const char *unit, const struct overview *o,
     enum store_card_kind kind, const struct store_top *t, unsigned count)
@@ -66,10 +74,7 @@ static void tops(struct buf *b, const char *before, const char *unit, const stru
 		bool day_known = marks_value(o->card.day, kind, t[i].name, &day);
 		text_field(b, i ? ",{\"name\":" : "{\"name\":", t[i].name);
 		buf_printf(b, ",\"%s\":%" PRIu64, unit, t[i].value);
-		if (t[i].off || (kind == STORE_CARD_LABEL && t[i].value > CARDHIST_EXACT))
-			buf_add_str(b, ",\"about\":true");
-		if (t[i].off && t[i].off < UINT64_MAX)
-			buf_printf(b, ",\"upTo\":%" PRIu64, t[i].value + t[i].off);
+		card_about_put(b, &t[i]);
 		known_field(b, ",\"hourAgo\":", hour_known, hour);
 		known_field(b, ",\"dayAgo\":", day_known, day);
 		buf_add_str(b, "}");
@@ -118,6 +123,26 @@ static void explosions(struct buf *b, const struct store_card_req *card)
 	buf_add_str(b, "]");
 }
 
+/* What is not in a list, which the limit may have cut. */
+static void below(struct buf *b, const struct overview *o)
+{
+	const struct store_stats *s = &o->stats;
+	const struct {
+		const char *before;
+		const struct store_top *top;
+		unsigned count;
+		uint64_t below;
+	} of[] = { { ",\"below\":{\"metrics\":", s->by_metric, s->by_metric_count, s->metric_below },
+		{ ",\"labels\":", s->by_label, s->by_label_count, s->label_below },
+		{ ",\"pairs\":", s->by_pair, s->by_pair_count, s->pair_below },
+		{ ",\"targets\":", s->by_target, s->by_target_count, s->target_below } };
+	for (unsigned i = 0; i < COUNT_OF(of); i++) {
+		uint64_t next = of[i].count > o->limit ? of[i].top[o->limit].value : 0;
+		buf_printf(b, "%s%" PRIu64, of[i].before, next > of[i].below ? next : of[i].below);
+	}
+	buf_add_str(b, "}");
+}
+
 static void figures(struct buf *b, const struct overview *o)
 {
 	const struct store_stats *s = &o->stats;
@@ -129,6 +154,7 @@ static void figures(struct buf *b, const struct overview *o)
 	tops(b, ",\"labels\":[", "values", o, STORE_CARD_LABEL, s->by_label, s->by_label_count);
 	tops(b, ",\"pairs\":[", "series", o, STORE_CARD_PAIR, s->by_pair, s->by_pair_count);
 	tops(b, ",\"targets\":[", "series", o, STORE_CARD_TARGET, s->by_target, s->by_target_count);
+	below(b, o);
 	buf_add_str(b, ",\"explosions\":");
 	explosions(b, &o->card);
 	buf_add_str(b, "}");

@@ -5,6 +5,7 @@
 #include "core/base/metric.h"
 #include "core/base/num.h"
 #include "core/model/tenant.h"
+#include "net/api/api_card.h"
 #include "net/api/apierr.h"
 #include "net/api/ask.h"
 #include "net/api/param.h"
@@ -167,7 +168,9 @@ static void tops(struct buf *b, const char *before, const struct store_top *t, u
 	buf_add_str(b, before);
 	for (unsigned i = 0; i < count; i++) {
 		text_field(b, i ? ",{\"name\":" : "{\"name\":", t[i].name);
-		buf_printf(b, ",\"value\":%" PRIu64 "}", t[i].value);
+		buf_printf(b, ",\"value\":%" PRIu64, t[i].value);
+		card_about_put(b, &t[i]);
+		buf_add_u8(b, '}');
 	}
 	buf_add_str(b, "]");
 }
@@ -180,8 +183,9 @@ static void tsdb_done(struct store_stats_req *asked)
 	struct buf b = begun();
 	buf_printf(&b,
 	    "{\"headStats\":{\"numSeries\":%" PRIu64 ",\"numLabelPairs\":%" PRIu64
-	    ",\"chunkCount\":%" PRIu64 ",\"minTime\":%" PRId64 ",\"maxTime\":%" PRId64 "}",
-	    s->series, s->label_pairs, s->chunks, s->t_min_ms, s->t_max_ms);
+	    ",\"chunkCount\":%" PRIu64 ",\"minTime\":%" PRId64 ",\"maxTime\":%" PRId64 "%s}",
+	    s->series, s->label_pairs, s->chunks, s->t_min_ms, s->t_max_ms,
+	    s->pairs_about ? ",\"about\":true" : "");
 	tops(&b, ",\"seriesCountByMetricName\":[", s->by_metric, s->by_metric_count);
 	tops(&b, ",\"labelValueCountByLabelName\":[", s->by_label, s->by_label_count);
 	tops(&b, ",\"memoryInBytesByLabelName\":[", s->mem_by_label, s->mem_by_label_count);

@@ -79,6 +79,8 @@ static void put_rows(struct ctltable *t, const struct section *s, const json_t *
 		} else {
 			number_cell(t, json_object_get(row, "hourAgo"));
 			number_cell(t, json_object_get(row, "dayAgo"));
+			ctltable_cell(
+			    t, json_is_true(json_object_get(row, "about")) ? "about" : "exact");
 		}
 	}
 }
@@ -137,7 +139,7 @@ static void show(const struct card *c, const json_t *data, const struct section 
     size_t count, double series)
 {
 	static const struct ctltable_column columns[] = { { "of", false }, { "name", false },
-		{ "count", true }, { "hour_ago", true }, { "day_ago", true } };
+		{ "count", true }, { "hour_ago", true }, { "day_ago", true }, { "kind", false } };
 	struct ctltable t;
 	if (c->form == CTLTABLE_TABLE) {
 		show_people(data, sections, count, series);
@@ -149,6 +151,7 @@ static void show(const struct card *c, const json_t *data, const struct section 
 	ctltable_cellf(&t, "%.0f", series);
 	number_cell(&t, json_object_get(data, "seriesHourAgo"));
 	number_cell(&t, json_object_get(data, "seriesDayAgo"));
+	ctltable_cell(&t, "exact");
 	for (size_t i = 0; i < count; i++)
 		put_rows(&t, &sections[i], json_object_get(data, sections[i].key), false);
 	ctltable_end(&t);

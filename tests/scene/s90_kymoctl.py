@@ -167,7 +167,7 @@ ok(code == 0 and re.search(r"kymo_connections +gauge +Open client connections", 
 code, out, err = ctl("cardinality", "--limit", "3", server=base)
 ok(code == 0 and "series in memory" in out and "metrics with most series" in out and "kymo_http_request_seconds_bucket" in out, f"cardinality: {out!r} {err!r}")
 code, out, err = ctl("cardinality", "--format", "csv", "--limit", "2", server=base)
-ok(code == 0 and out.startswith("of,name,count,hour_ago,day_ago\nall,,") and "label,__name__," in out, f"as CSV: {out!r}")
+ok(code == 0 and out.startswith("of,name,count,hour_ago,day_ago,kind\nall,,") and "label,__name__," in out, f"as CSV: {out!r}")
 deadline = time.time() + 60  # the first moment comes after a quarter of a minute
 while True:
     code, out, err = ctl("cardinality", "--history", "--limit", "3", server=base)

@@ -6,7 +6,7 @@ const T0 = 1700000000, MIN = 60;
 const history = {kind: "metrics", names: ["a", "b", "c"], moments: []};
 for (let i = 0; i < 24; i++)
 	history.moments.push({time: T0 + i * 5 * MIN, since: T0 + (i - 1) * 5 * MIN, series: 100 + i, made: i === 20 ? 5000 : 1, top: [[0, 50 + i], [i < 20 ? 1 : 2, 40]], below: i < 20 ? 0 : 7});
-const now = {series: 5200, seriesHourAgo: 110, seriesDayAgo: null, metrics: [{name: "c", series: 5000, hourAgo: 0, dayAgo: null}, {name: "a", series: 74, hourAgo: 62, dayAgo: null}], labels: [{name: "user", values: 9, hourAgo: 3, dayAgo: null}]};
+const now = {series: 5200, seriesHourAgo: 110, seriesDayAgo: null, metrics: [{name: "c", series: 5000, hourAgo: 0, dayAgo: null}, {name: "a", series: 74, hourAgo: 62, dayAgo: null}], labels: [{name: "user", values: 9, about: true, hourAgo: 3, dayAgo: null}], below: {metrics: 5, labels: 8}};
 const at = (T0 + 24 * 5 * MIN) * 1000;
 
 const frames = framesOf(history, now, "metrics", at);
@@ -14,7 +14,9 @@ equal(frames.length, 25, "moments and now");
 equal(frames[0].top, [["a", 50], ["b", 40]], "names stand in rows");
 equal([frames[24].now, frames[24].time, frames[24].since, frames[24].made], [true, at, at - 300000, null], "now is the last one");
 equal(framesOf(history, now, "metrics", 5).at(-1).time, (T0 + 23 * 5 * MIN) * 1000 + 1000, "now is behind all moments, whatever this clock says");
-equal(framesOf(history, now, "labels", at).at(-1).top, [["user", 9]], "labels have values");
+equal(framesOf(history, now, "labels", at).at(-1).top, [["user", 9, true]], "labels have values");
+equal(rowsOf(framesOf(history, now, "labels", at), 24).map(r => r.about), [true], "that are not exact, if the server says so");
+equal([frames[24].below, frames[0].below], [5, 0], "now, too, something is not listed");
 equal(framesOf({names: [], moments: []}, now, "metrics", at).length, 1, "without a history there is now");
 equal(framesOf(history, null, "metrics", at).length, 24, "or the history alone");
 

@@ -233,10 +233,10 @@ export async function show(root, ctx) {
 			const parts = partsOf(kind, r.name);
 			return h("tr", null, h("td", {class: "k-num k-dim"}, r.rank),
 				h("th", {scope: "row", class: "k-cardname"}, parts.value === undefined ? link(r.name, () => open({kind, ...parts})) : h("span", {class: "k-mono"}, r.name)),
-				bar(r.value / of, share(r.value / of)), h("td", {class: "k-num"}, r.value > exact ? "about " : "", count(r.value)), growthCell(r.value, r.hour, anewHour), growthCell(r.value, r.day, anewDay, "k-wide"),
+				bar(r.value / of, share(r.value / of)), h("td", {class: "k-num"}, r.about || r.value > exact ? "about " : "", count(r.value)), growthCell(r.value, r.hour, anewHour), growthCell(r.value, r.day, anewDay, "k-wide"),
 				h("td", null, queryLink(parts)));
 		});
-		const below = f && !f.now && f.below ? ` What is not listed had ${count(f.below)} at most.` : "";
+		const below = f?.below ? ` What is not listed had ${count(f.below)} at most.` : "";
 		tell(!frames.length ? "Nothing is stored yet." : rows.length ? (rows.length < all.length ? `${rows.length} of the ${all.length} largest.` : "") + below : "No name fits.");
 		const b = burst(frames);
 		put(hint, frames.length > 1 && b >= 0 && b !== at ? ["Most new series came ", link(printTime(frames[b].time, ctx.settings.zone, {seconds: false}), () => {

@@ -3,7 +3,7 @@
  *
  * A frame is {time (ms), since (ms), series, made, top: [[name, value], ...], below}: a name that is not in top had
  * `below` at most. The last frame may be of now: {..., now: true}, with what an hour and a day ago was, by name, as the
- * server says it.
+ * server says it; its rows have a third item, true where they are not exact.
  */
 import {plainMetric} from "../promql/lexer.js";
 
@@ -25,7 +25,7 @@ export const framesOf = (history, now, kind, at) => {
 	const rows = now[kind];
 	at = Math.max(at, (frames.at(-1)?.time ?? 0) + 1000);	/* this clock may be behind the server's */
 	frames.push({now: true, time: at, since: frames.at(-1)?.time ?? at, series: now.series, made: null,
-		top: rows.map((r) => [r.name, r[unit]]), below: 0,
+		top: rows.map((r) => [r.name, r[unit], r.about]), below: now.below?.[kind] ?? 0,
 		seriesThen: [now.seriesHourAgo, now.seriesDayAgo], then: new Map(rows.map((r) => [r.name, [r.hourAgo, r.dayAgo]]))});
 	return frames;
 };
@@ -64,7 +64,7 @@ export const rowsOf = (frames, at) => {
 		const {value, known} = valueIn(other, name);
 		return known ? value : {atMost: value};
 	};
-	return f.top.map(([name, value], i) => ({name, value, rank: i + 1,
+	return f.top.map(([name, value, about], i) => ({name, value, about, rank: i + 1,
 		hour: f.then?.get(name)[0] ?? then(hour, name), day: f.then?.get(name)[1] ?? then(day, name)}));
 };
 

@@ -253,6 +253,12 @@ int main(void)
 	fsio_hook(NULL);
 	TAP_OK(fsio_load(d, "small", 100, &data, &len) == ERR_OK && len == 6);
 	mem_free(data);
+	TAP_OK(fsio_load(d, "small.tmp", 100, &data, &len) == ERR_OK);
+	mem_free(data);
+	tap_ok(!fsio_replace_undo(d, "small") && !fsio_replace_undo(d, "small") &&
+	        fsio_load(d, "small", 100, &data, &len) == ERR_NOTFOUND &&
+	        fsio_load(d, "small.tmp", 100, &data, &len) == ERR_NOTFOUND,
+	    "a replacement is undone, with what was left of one, or nothing is");
 	TAP_OK(fsio_replace(d, "small", "third", 5) == ERR_OK && syncs == 1);
 	mapped(d);
 	links_and_trees(d);

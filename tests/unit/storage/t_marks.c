@@ -24,6 +24,15 @@
 static struct storetest s;
 static char *dir, *top_dir;
 
+/* On a disk that is busy what each shard writes is most of the time that all takes. */
+static void small_store(const char *at)
+{
+	storetest_init(&s, at);
+	s.opts.shards = 4;
+	s.opts.reserve_bytes = 1;
+	s.opts.log_segment_bytes = 256u << 10;
+}
+
 static bool begin(void)
 {
 	return TAP_OK(!storetest_open(&s, 2));
@@ -393,7 +402,7 @@ static void very_many_values(void)
 	struct arena a;
 	arena_init(&a, 1 << 20);
 	struct storetest_row *rows = mem_array(NULL, MANY, sizeof(*rows));
-	storetest_init(&s, path);
+	small_store(path);
 	s.opts.shards = 1;
 	if (!begin())
 		return;
@@ -458,16 +467,21 @@ static bool delete (const char *metric)
 	return !e;
 }
 
+/* In the file, or in what a crash left of one. */
 static bool dir_has(const char *at, const char *text)
 {
+	static const char *const files[] = { "CARDINALITY", "CARDINALITY.tmp" };
 	struct fsio_dir *d;
-	uint8_t *data = NULL;
-	size_t len = 0;
+	bool has = false;
 	if (fsio_dir_open(at, false, &d))
 		return false;
-	bool has = !fsio_load(d, "CARDINALITY", 1u << 20, &data, &len) &&
-	    memmem(data, len, text, strlen(text));
-	mem_free(data);
+	for (unsigned i = 0; i < COUNT_OF(files); i++) {
+		uint8_t *data = NULL;
+		size_t len = 0;
+		has |= !fsio_load(d, files[i], 1u << 20, &data, &len) &&
+		    memmem(data, len, text, strlen(text));
+		mem_free(data);
+	}
 	fsio_dir_close(d);
 	return has;
 }
@@ -525,6 +539,29 @@ static void deleted_names_go(void)
 	tap_ok(!is_played("secret") && !dir_has(dir, "secret"), "and the round behind it");
 }
 
+static void left_file(const char *name, const char *text)
+{
+	char *path = testlib_path(dir, name);
+	FILE *f = fopen(path, "wb");
+	TAP_OK(f && fputs(text, f) >= 0 && !fclose(f));
+	free(path);
+}
+
+/* What this process cannot read, and what another one has not finished, may have names. */
+static void left_names_go(void)
+{
+	static const char *const files[] = { "CARDINALITY", "CARDINALITY.tmp" };
+	for (unsigned i = 0; i < COUNT_OF(files); i++) {
+		put("left", 3);
+		storetest_close(&s);
+		left_file(files[i], "KYMOCAR9: left");
+		if (!begin())
+			return;
+		tap_ok(delete ("left") && !dir_has(dir, "left"),
+		    "a deletion takes a foreign %s along", files[i]);
+	}
+}
+
 /* Deletions while a round counts; the file of each image has nothing of what was deleted. */
 static void deletions_and_rounds(void)
 {
@@ -532,9 +569,7 @@ static void deletions_and_rounds(void)
 	char *first = testlib_path(top_dir, "deletions"), name[32];
 	unsigned images = 0, told = 0, found = 0;
 	fsdouble_start(&(struct fsdouble_opts){ .root = first, .exclude = exclude });
-	storetest_init(&s, first);
-	s.opts.reserve_bytes = 1;
-	s.opts.log_segment_bytes = 256u << 10;
+	small_store(first);
 	bool open = begin();
 	for (unsigned i = 0; open && i < 4; i++) {
 		snprintf(name, sizeof(name), "hidden%u", i);
@@ -600,8 +635,7 @@ static void little_room(uint64_t bytes, bool exact)
 	char *path = testlib_path(top_dir, exact ? "room" : "little");
 	static struct store_stats stats[5];
 	struct figures_call all[5];
-	storetest_init(&s, path);
-	s.opts.shards = 4;
+	small_store(path);
 	s.opts.stats_bytes = bytes;
 	if (!begin())
 		return;
@@ -631,6 +665,8 @@ static void little_room(uint64_t bytes, bool exact)
 			                                             : 1;
 			pairs &= p->value <= is && is <= p->value + p->off && (!exact || !p->off);
 		}
+		pairs &= c->pair_below >= c->by_pair[c->by_pair_count - 1].value &&
+		    (!exact || !c->pairs_about);
 		same &= !memcmp(c->by_label, stats[0].by_label, sizeof(c->by_label));
 	}
 	tap_ok(held, "with %llu bytes a count holds %llu of them", (unsigned long long)bytes,
@@ -639,6 +675,64 @@ static void little_room(uint64_t bytes, bool exact)
 	    exact ? "all is exact" : "what is large is exact, all else says how much it may be off");
 	tap_ok(same, "and each who asks is told the same");
 	storetest_close(&s);
+	free(path);
+}
+
+/* What is told, or not listed, and what it may be: so much is true. */
+static bool holds(
+    const struct store_top *top, unsigned count, uint64_t below, const char *name, uint64_t is)
+{
+	const struct store_top *row = row_of(top, count, name);
+	if (!row)
+		return is <= below;
+	return row->value == is || (row->about && row->value < is && row->off >= is - row->value);
+}
+
+/* Labels that find no room are missing, and what that means is told. */
+static void little_room_for_names(uint64_t bytes)
+{
+	enum {
+		MANY = 2000
+	};
+	char *path = testlib_path(top_dir, "names"), name[16], pair[16];
+	struct arena a;
+	arena_init(&a, 1 << 20);
+	struct storetest_row *rows = mem_array(NULL, MANY, sizeof(*rows));
+	static struct store_stats f;
+	struct figures_call c = { .req = { .top = 64, .stats = &f, .done = figures_done } };
+	small_store(path);
+	s.opts.stats_bytes = bytes;
+	if (!begin())
+		return;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		struct labels ls = label_make(&a, LABEL_NAME, i % 4 ? "big" : "small", "instance",
+		    i % 2 ? "x:1" : "y:1", name, "v", NULL);
+		rows[i] = (struct storetest_row){ .labels = ls, .t_ms = clock_wall_ms(), .v = 1 };
+	}
+	TAP_OK(storetest_write(&s, 0, rows, MANY).stored == MANY);
+	testteam_run(&s.tt, 1, figures_ask, &c);
+	TAP_OK(testteam_wait(&s.tt, 1, figures_are, &c, TESTTEAM_LONG_MS));
+	bool labels = true, pairs = true;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		snprintf(pair, sizeof(pair), "n%u=v", i);
+		labels &= holds(f.by_label, f.by_label_count, f.label_below, name, 1);
+		pairs &= holds(f.by_pair, f.by_pair_count, f.pair_below, pair, 1);
+	}
+	tap_ok(labels && holds(f.by_label, f.by_label_count, f.label_below, LABEL_NAME, 2),
+	    "of %u labels those that found no room have %llu values at most", MANY,
+	    (unsigned long long)f.label_below);
+	tap_ok(pairs && holds(f.by_metric, f.by_metric_count, f.metric_below, "big", MANY / 4 * 3) &&
+	        holds(f.by_metric, f.by_metric_count, f.metric_below, "small", MANY / 4) &&
+	        holds(f.by_target, f.by_target_count, f.target_below, "instance=x:1", MANY / 2),
+	    "no pair, metric or target is more than is told");
+	tap_ok(f.pairs_about || f.label_pairs == MANY + 4, "nor are all pairs: %llu",
+	    (unsigned long long)f.label_pairs);
+	tap_ok(f.pairs_about == (bytes < 1u << 20) && f.series == MANY, "with much room it is exact");
+	storetest_close(&s);
+	mem_free(rows);
+	arena_release(&a);
 	free(path);
 }
 
@@ -706,9 +800,7 @@ static void power_cuts(void)
 	uint64_t points[ROUNDS + 1];
 	char *first = testlib_path(top_dir, "first");
 	fsdouble_start(&(struct fsdouble_opts){ .root = first, .exclude = exclude });
-	storetest_init(&s, first);
-	s.opts.reserve_bytes = 1;
-	s.opts.log_segment_bytes = 256u << 10;
+	small_store(first);
 	bool open = begin();
 	points[0] = fsdouble_point();
 	for (unsigned i = 1; open && i <= ROUNDS; i++) {
@@ -735,7 +827,7 @@ int main(void)
 	clock_fake(T0);
 	top_dir = testlib_tmpdir("marks");
 	dir = testlib_path(top_dir, "data");
-	storetest_init(&s, dir);
+	small_store(dir);
 	if (!begin())
 		return tap_done();
 	hours_are_told();
@@ -748,12 +840,15 @@ int main(void)
 	damage_is_no_harm("KYMOCAR1", 0);
 	those_who_ask_together();
 	deleted_names_go();
+	left_names_go();
 	storetest_close(&s);
 	deletions_and_rounds();
 	power_cuts();
 	very_many_values();
 	little_room(16u << 20, true);
 	little_room(2u << 20, false);
+	little_room_for_names(256u << 10);
+	little_room_for_names(16u << 20);
 	testlib_rmtree(top_dir);
 	free(top_dir);
 	free(dir);
