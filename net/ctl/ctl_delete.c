@@ -3,8 +3,9 @@
  *                                  /api/v1/admin/tsdb/delete_series)
  * kymoctl delete --clean           files without what was deleted (clean_tombstones)
  *
- *   look    what would go, by explain=1 (net/ctl/ctlgone.h); nothing: done
- *   ask     on a terminal; elsewhere --yes must say it
+ *   look    what would go, by explain=1 (net/ctl/ctlgone.h)
+ *   ask     on a terminal; elsewhere --yes must say it. Nothing: not asked, and sent with --yes
+ *           alone, for a part of the log that lies aside may have some (storage/asidebook.h)
  *   delete  one request for all selectors
  *   clean   with --clean
  *
@@ -185,6 +186,11 @@ static void time_param(struct buf *form, const char *name, int64_t ms, int64_t o
 	ctlhttp_param(form, name, text);
 }
 
+static bool finds(const struct deletion *d)
+{
+	return d->all.series || d->all.about;
+}
+
 static int take_away(struct deletion *d)
 {
 	struct buf form, told;
@@ -195,7 +201,9 @@ static int take_away(struct deletion *d)
 	time_param(&form, "start", d->t_min_ms, CTLGONE_BEGIN_MS);
 	time_param(&form, "end", d->t_max_ms, CTLGONE_END_MS);
 	int status = post(d, "/api/v1/admin/tsdb/delete_series", &form, false);
-	if (!status) {
+	if (status == CTL_INTERRUPTED || status == CTL_UNREACHABLE)
+		ctl_note("some or all of it may be deleted; asking again deletes the rest");
+	if (!status && finds(d)) {
 		buf_add_str(&told, "deleted ");
 		words(d, &told);
 		buf_add_u8(&told, '\n');
@@ -228,11 +236,11 @@ static int run(struct deletion *d)
 		show(d);
 		return CTL_OK;
 	}
-	if (d->count && !d->all.series && !d->all.about)
+	if (d->count && !finds(d))
 		ctl_note("no series");
 	else if (d->count)
 		status = confirm(d);
-	if (!status && d->count && (d->all.series || d->all.about))
+	if (!status && d->count && (finds(d) || d->yes))
 		status = take_away(d);
 	return !status && d->clean ? clean(d) : status;
 }
