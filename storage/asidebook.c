@@ -339,16 +339,12 @@ static const char *dup(struct asidebook *b, const char *text, size_t len)
 	return len ? arena_dup(&b->_arena, text, len) : "";
 }
 
-/* Its texts; patterns are compiled when a start reads them. */
-static void cut_copy(struct asidebook *b, struct asidebook_cut *to, const struct asidebook_cut *c)
+/* Its texts and slots; patterns are compiled when a start reads them. */
+static void cut_own(struct asidebook *b, struct asidebook_cut *c)
 {
 	struct asidebook_selector *s = arena_array(&b->_arena, c->selectors_count + 1, sizeof(*s));
-	*to = *c;
-	to->selectors = s;
-	to->slots_count = b->files_count;
-	to->slots = arena_array(&b->_arena, b->files_count + 1, sizeof(*to->slots));
-	for (size_t i = 0; i < b->files_count; i++)
-		to->slots[i] = b->files[i].slot;
+	uint32_t *slots = arena_array(&b->_arena, c->slots_count + 1, sizeof(*slots));
+	memcpy(slots, c->slots, c->slots_count * sizeof(*slots));
 	for (size_t i = 0; i < c->selectors_count; i++) {
 		s[i].count = c->selectors[i].count;
 		s[i].matchers = arena_array(&b->_arena, s[i].count + 1, sizeof(struct matcher));
@@ -361,6 +357,8 @@ static void cut_copy(struct asidebook *b, struct asidebook_cut *to, const struct
 				.value = dup(b, m->value, m->value_len) };
 		}
 	}
+	c->selectors = s;
+	c->slots = slots;
 }
 
 static bool is_there(const struct asidebook *b, const struct asidebook_cut *c)
@@ -380,25 +378,39 @@ static bool is_there(const struct asidebook *b, const struct asidebook_cut *c)
 	return same;
 }
 
+/* Copied once it is on the disk: what is refused, or there already, holds nothing. */
+static enum err cut_save(struct asidebook *b, struct fsio_dir *dir, const struct asidebook_cut *c)
+{
+	if (is_there(b, c))
+		return asidebook_save(b, dir);
+	b->cuts = mem_array(b->cuts, b->cuts_count + 1, sizeof(*b->cuts));
+	b->cuts[b->cuts_count++] = *c;
+	b->dirty = true;
+	enum err e = asidebook_save(b, dir);
+	if (e)
+		b->cuts_count--;
+	else
+		cut_own(b, &b->cuts[b->cuts_count - 1]);
+	return e;
+}
+
 enum err asidebook_delete(
     struct asidebook *b, struct fsio_dir *dir, const struct asidebook_cut *c, struct errbuf *eb)
 {
-	struct asidebook_cut own;
 	if (b->lost)
 		return errbuf_set(eb, b->lost,
 		    ASIDEBOOK_NAME
 		    " cannot be read (%s), and a part of the log lies aside, whose rows would come back",
 		    err_why(b->lost));
-	cut_copy(b, &own, c);
-	if (is_there(b, &own))
-		return asidebook_save(b, dir);
-	b->cuts = mem_array(b->cuts, b->cuts_count + 1, sizeof(*b->cuts));
-	b->cuts[b->cuts_count++] = own;
-	b->dirty = true;
-	enum err e = asidebook_save(b, dir);
+	struct asidebook_cut of_all = *c;
+	of_all.slots_count = b->files_count;
+	of_all.slots = mem_array(NULL, b->files_count + 1, sizeof(*of_all.slots));
+	for (size_t i = 0; i < b->files_count; i++)
+		of_all.slots[i] = b->files[i].slot;
+	enum err e = cut_save(b, dir, &of_all);
+	mem_free(of_all.slots);
 	if (!e)
 		return ERR_OK;
-	b->cuts_count--;
 	return errbuf_set(eb, e, "%s/" ASIDEBOOK_NAME " cannot be written: %s", fsio_dir_path(dir),
 	    e == ERR_TOOBIG ? "too many deletions while a part of the log lies aside" : err_why(e));
 }
@@ -411,13 +423,22 @@ static bool selects(const struct asidebook_cut *c, struct labels ls)
 	return false;
 }
 
-bool asidebook_drops(
-    const struct asidebook *b, uint32_t slot, uint32_t tenant, struct labels ls, int64_t t_ms)
+size_t asidebook_cuts_of(const struct asidebook *b, uint32_t tenant, struct labels ls, uint32_t *out)
 {
-	for (size_t i = 0; i < b->cuts_count; i++) {
-		const struct asidebook_cut *c = &b->cuts[i];
-		if (c->tenant == tenant && t_ms >= c->t_min_ms && t_ms <= c->t_max_ms &&
-		    is_of(c->slots, c->slots_count, slot) && selects(c, ls))
+	size_t count = 0;
+	for (size_t i = 0; i < b->cuts_count; i++)
+		if (b->cuts[i].tenant == tenant && selects(&b->cuts[i], ls))
+			out[count++] = (uint32_t)i;
+	return count;
+}
+
+bool asidebook_hides(
+    const struct asidebook *b, const uint32_t *cuts, size_t count, uint32_t slot, int64_t t_ms)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct asidebook_cut *c = &b->cuts[cuts[i]];
+		if (t_ms >= c->t_min_ms && t_ms <= c->t_max_ms &&
+		    is_of(c->slots, c->slots_count, slot))
 			return true;
 	}
 	return false;

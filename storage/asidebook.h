@@ -25,7 +25,7 @@
  *
  * Thread: one at a time: main until the store is ready, then workers in ASIDEBOOK_LANE; but
  *         asidebook_waits may be asked on any thread once the store is ready.
- * Memory: own; it is small, ASIDEBOOK_FILE_MAX at most.
+ * Memory: own, some times ASIDEBOOK_FILE_MAX at most.
  */
 #ifndef STORAGE_ASIDEBOOK_H
 #define STORAGE_ASIDEBOOK_H
@@ -93,9 +93,14 @@ MUST_CHECK enum err asidebook_delete(
 
 /* ---- of one file; NULL: nothing stands there ---- */
 const struct asidebook_file *asidebook_find(const struct asidebook *b, uint32_t slot);
-/* Does a deletion of since hide such a row of the file (3)? A pattern that gives up hides it. */
-bool asidebook_drops(
-    const struct asidebook *b, uint32_t slot, uint32_t tenant, struct labels ls, int64_t t_ms);
+/*
+ * The deletions of since that are of a series (3), asked once of each: places for asidebook_hides
+ * go to out[cuts_count]; how many. A pattern that gives up is of it.
+ */
+size_t asidebook_cuts_of(const struct asidebook *b, uint32_t tenant, struct labels ls, uint32_t *out);
+/* Does one of these hide a row of the file? */
+bool asidebook_hides(
+    const struct asidebook *b, const uint32_t *cuts, size_t count, uint32_t slot, int64_t t_ms);
 
 void asidebook_encode(const struct asidebook *b, struct buf *out);
 /* Any bytes are safe: ERR_DAMAGED, ERR_UNSUPPORTED. b: as asidebook_init has left it. */

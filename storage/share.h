@@ -50,7 +50,8 @@ struct share {
 	struct trail trail;               /* of their heads, in this order */
 	struct newest newest;             /* as far as this loop has heard */
 	uint64_t series[SHARE_LOOPS_MAX]; /* active, per loop; others' as they told last */
-	enum err refuse; /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
+	enum err refuse;    /* 0, or why no write is taken: ERR_NOSPACE (disk), ERR_STOPPING */
+	uint32_t deletions; /* asked on this loop (storage/storedelete.h), not done */
 };
 
 struct share *share_create(const struct share_env *env, struct loop *loop, unsigned index);

@@ -527,7 +527,8 @@ static void close_look(void *arg)
 {
 	struct closing *c = arg;
 	const struct store *st = c->st;
-	c->idle = !c->open && !st->intakes[c->share->index]->open && !c->share->stocking;
+	c->idle = !c->open && !st->intakes[c->share->index]->open && !c->share->stocking &&
+	    !c->share->deletions;
 	for (unsigned k = 0; k < c->share->shards_count; k++)
 		c->idle = c->idle && removal_settled(c->share->shards[k]) &&
 		    !c->share->shards[k]->cursors;
@@ -554,13 +555,15 @@ void store_close(struct store *st)
 		all[i] = (struct closing){ .st = st, .share = st->shares[i] };
 		team_run_on(st->team, i, close_begin, &all[i]);
 	}
-	/* Workers and reports come home by messages: look until all have. */
-	for (unsigned i = 0; i < st->loops;) {
+	/*
+	 * Workers and reports come home by messages: look until all have. What ends on one loop may
+	 * have begun something on another, so all are looked at once more.
+	 */
+	for (unsigned i = 0, idle = 0; idle < st->loops; i = (i + 1) % st->loops) {
 		team_run_on(st->team, i, close_look, &all[i]);
-		if (all[i].idle) {
-			i++;
+		idle = all[i].idle ? idle + 1 : 0;
+		if (idle)
 			continue;
-		}
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
 	mem_free(all);

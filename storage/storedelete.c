@@ -48,6 +48,14 @@ struct part { /* of one shard */
 
 static void names_end(struct store_delete_req *r);
 
+/* ---- the whole of it ---- */
+
+static void end(struct store_delete_req *r)
+{
+	store_here(r->_store)->deletions--;
+	r->done(r);
+}
+
 /* ---- home ---- */
 
 static void home(struct mbox_msg *msg)
@@ -70,7 +78,7 @@ static void home(struct mbox_msg *msg)
 	if (r->_names)
 		names_end(r);
 	else
-		r->done(r);
+		end(r);
 }
 
 static void go_home(struct loop_deferred *d)
@@ -337,7 +345,7 @@ static void names_home(struct mbox_msg *msg)
 	struct deleting *d = CONTAINER_OF(msg, struct deleting, msg);
 	struct store_delete_req *r = d->req;
 	mem_free(d);
-	r->done(r);
+	end(r);
 }
 
 static void names_forget(struct mbox_msg *msg)
@@ -366,7 +374,7 @@ static void names_here(struct mbox_msg *msg)
 	    "the file CARDINALITY, which may name what is deleted, cannot be removed: %s",
 	    err_why(d->err));
 	mem_free(d);
-	r->done(r);
+	end(r);
 }
 
 static void names_ready(struct marks_forget *f, enum err err)
@@ -403,7 +411,6 @@ struct noting { /* in the book, before any shard begins */
 	struct work_task task;
 	struct store *store;
 	struct store_delete_req *req;
-	struct shard *shard; /* of this loop: store_close waits for it; NULL: it has none */
 };
 
 static void note_run(struct work_task *t)
@@ -420,33 +427,28 @@ static void note_run(struct work_task *t)
 		if (from->count)
 			memcpy(s[i].matchers, from->matchers, from->count * sizeof(struct matcher));
 	}
-	r->err = asidebook_delete(&n->store->book, n->store->dir,
-	    &(struct asidebook_cut){ .tenant = r->tenant,
-	        .t_min_ms = r->t_min_ms,
-	        .t_max_ms = r->t_max_ms,
-	        .selectors = s,
-	        .selectors_count = r->selectors_count },
-	    &r->eb);
+	struct asidebook_cut cut = { .tenant = r->tenant,
+		.t_min_ms = r->t_min_ms,
+		.t_max_ms = r->t_max_ms,
+		.selectors = s,
+		.selectors_count = r->selectors_count };
+	struct store *st = n->store;
+	r->err = asidebook_delete(&st->book, st->dir, &cut, &r->eb);
+	/* as for the deletion's own file (back/deletion.c): it makes room */
+	if (r->err == ERR_NOSPACE && space_reserve_give(&st->space, "a deletion of series")) {
+		errbuf_init(&r->eb);
+		r->err = asidebook_delete(&st->book, st->dir, &cut, &r->eb);
+	}
 	arena_release(&a);
-}
-
-static struct shard *shard_here(struct store *st)
-{
-	for (unsigned i = 0; i < st->manifest.shards; i++)
-		if (st->shards[i]->loop == loop_here())
-			return st->shards[i];
-	return NULL;
 }
 
 static void noted(struct work_task *t)
 {
 	struct noting *n = CONTAINER_OF(t, struct noting, task);
 	struct store_delete_req *r = n->req;
-	if (n->shard)
-		n->shard->cursors--;
 	mem_free(n);
 	if (r->err)
-		r->done(r);
+		end(r);
 	else
 		shards_begin(r);
 }
@@ -459,6 +461,7 @@ void store_delete(struct store *st, struct store_delete_req *r)
 	r->err = ERR_OK;
 	r->series = 0;
 	errbuf_init(&r->eb);
+	store_here(st)->deletions++; /* store_close waits for this */
 	if (LIKELY(!asidebook_waits(&st->book))) {
 		shards_begin(r);
 		return;
@@ -467,11 +470,8 @@ void store_delete(struct store *st, struct store_delete_req *r)
 	*n = (struct noting){
 		.task = { .run = note_run, .done = noted, .lane = ASIDEBOOK_LANE, .prio = WORK_READ },
 		.store = st,
-		.req = r,
-		.shard = shard_here(st)
+		.req = r
 	};
-	if (n->shard)
-		n->shard->cursors++;
 	work_submit(st->opts.pool, &n->task);
 }
 
@@ -491,8 +491,10 @@ static void clean_home(struct mbox_msg *msg)
 	if (c->err && !r->err)
 		r->err = c->err;
 	mem_free(c);
-	if (!--r->_open)
-		r->done(r);
+	if (--r->_open)
+		return;
+	store_here(r->_store)->deletions--;
+	r->done(r);
 }
 
 static void cleaned(void *arg, enum err err)
@@ -512,8 +514,10 @@ static void clean_begin(struct mbox_msg *msg)
 void store_clean(struct store *st, struct store_clean_req *r)
 {
 	r->_from = loop_here();
+	r->_store = st;
 	r->err = ERR_OK;
 	r->_open = st->manifest.shards;
+	store_here(st)->deletions++;
 	for (unsigned i = 0; i < st->manifest.shards; i++) {
 		struct clean *c = mem_zalloc(sizeof(*c));
 		c->req = r;

@@ -7,7 +7,7 @@
  * stays so; asking again deletes the rest, and does nothing to what is gone.
  * A deletion of all times takes the names that only its series had out of what is told of
  * cardinality, too (storage/marks.h), before it is done.
- * Thread: store_delete, store_clean on a loop; done there.
+ * Thread: store_delete, store_clean on a loop; done there. store_close waits for it.
  */
 #ifndef STORAGE_STOREDELETE_H
 #define STORAGE_STOREDELETE_H
@@ -40,6 +40,7 @@ struct store_clean_req {
 	enum err err;
 	struct loop *_from;
 	uint32_t _open;
+	struct store *_store;
 };
 /* Done when no file of now holds what deletions of before hide in it. */
 void store_clean(struct store *st, struct store_clean_req *r);

@@ -76,8 +76,11 @@ static inline bool back_holds(enum back_rule rule)
  * A deletion of series (deletion.c). Its samples of the ids in the range, both ends inclusive, are
  * gone when done() says that it is durable; what comes afterwards lives. All times: the ids are
  * dead, and leave memory. After an error some of them may be gone; asking again does no harm.
+ * ERR_TOOBIG: deletions hold 8 bytes of each id until no file has anything of it (tidy.c), and a
+ * shard's would take more than a BACK_TOMBS_PART th of its memory.
  * Embed it; it is the caller's until done, on the shard's loop.
  */
+#define BACK_TOMBS_PART 4u
 struct back_deletion {
 	struct list_link link;
 	const uint32_t *ids; /* ascending, each once; borrowed until done */

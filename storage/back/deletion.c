@@ -13,6 +13,8 @@
  * brings has an older rank, or an older "clean", and is hidden like its inputs.
  * After a failure memory has lost what the files still have: who asked is told, and asks again.
  */
+#include <inttypes.h>
+
 #include "core/base/arena.h"
 #include "core/base/log.h"
 #include "core/base/metric.h"
@@ -280,6 +282,22 @@ static bool is_stuck(const struct shard *sh)
 	return sh->round == SHARD_UNSWITCHED || sh->round == SHARD_UNWRITTEN;
 }
 
+/* Without a bound they would fill the part of memory beyond which nothing is taken. */
+static bool has_room(const struct shard *sh, struct back_deletion *a)
+{
+	const struct share *share = sh->share;
+	uint64_t held = tombs_bytes(sh->tombs), more = a->count * sizeof(struct tomb_entry);
+	uint64_t most = share->env->head_bytes_max / BACK_TOMBS_PART / share->shards_count;
+	if (!more || held + more <= most)
+		return true;
+	(void)errbuf_set(&a->eb, ERR_TOOBIG,
+	    "shard %u: deletions would hold %" PRIu64
+	    " bytes of memory until files are written anew, and %" PRIu64
+	    " is the most: write them anew (kymoctl delete --clean), then delete the rest, fewer series or one longer range at a time",
+	    sh->index, held + more, most);
+	return false;
+}
+
 void deletion_poke(struct back *b)
 {
 	struct shard *sh = b->shard;
@@ -293,7 +311,13 @@ void deletion_poke(struct back *b)
 			    sh->index);
 		a->done(a, err);
 	}
-	if (b->closing || b->deletion || b->tidy || round_busy(b) || list_empty(&b->deletions))
-		return;
-	begin(b, CONTAINER_OF(list_pop(&b->deletions), struct back_deletion, link));
+	while (!b->closing && !b->deletion && !b->tidy && !round_busy(b) &&
+	    !list_empty(&b->deletions)) {
+		struct back_deletion *a =
+		    CONTAINER_OF(list_pop(&b->deletions), struct back_deletion, link);
+		if (has_room(sh, a))
+			begin(b, a);
+		else
+			a->done(a, ERR_TOOBIG);
+	}
 }

@@ -25,6 +25,9 @@
 struct def {
 	uint32_t shard, id, tenant;
 	struct labels labels;
+	const uint32_t *cuts; /* the book's of the series; NULL: none, or not asked yet */
+	uint32_t cuts_count;
+	bool cuts_known;
 };
 struct segment {
 	uint32_t slot;
@@ -50,6 +53,7 @@ struct restore {
 	struct tombs **tombs; /* [shards] pinned: what was deleted does not come back */
 	uint32_t slot;        /* of the file under way */
 	const struct asidebook_file *noted; /* what the book has of it; NULL: nothing */
+	uint32_t *cuts;                     /* [of the book] room */
 	uint64_t number;                    /* of the group under way */
 	bool own;                           /* rows of the group under way are the server's */
 	uint64_t rows, unknown, refused;
@@ -307,13 +311,27 @@ static void ask_files(struct asking *a, uint32_t id)
 	team_run_on(a->r->env->team, a->shard->share->index, unpin_files, a);
 }
 
+/* Rows are many, and deletions may be: each series is looked at once. */
+static void cuts_look(struct restore *r, struct def *d)
+{
+	if (d->cuts_known || !d->labels.len)
+		return;
+	size_t count = asidebook_cuts_of(r->env->book, d->tenant, d->labels, r->cuts);
+	if (count)
+		d->cuts = arena_dup(&r->arena, r->cuts, count * sizeof(*d->cuts));
+	d->cuts_count = (uint32_t)count;
+	d->cuts_known = true;
+}
+
 /* Labels of an id; len 0: nobody knows it. The answer is kept beside the definitions. */
 static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 {
 	struct def want = { .shard = shard, .id = id };
 	uint32_t at = r->table ? *def_place(r, shard, id) : 0;
-	if (at)
+	if (at) {
+		cuts_look(r, &r->defs[at - 1]);
 		return r->defs[at - 1];
+	}
 	struct asking a = { .r = r, .shard = r->env->shards[shard], .def = &want };
 	if (id >= r->next_ids[shard])
 		return want;
@@ -326,6 +344,7 @@ static struct def def_find(struct restore *r, uint32_t shard, uint32_t id)
 		want.labels.len = 0;
 	if (!want.labels.len && shard_catalog_is_behind(a.shard))
 		ask_files(&a, id);
+	cuts_look(r, &want);
 	def_add(r, want);
 	return want;
 }
@@ -408,15 +427,16 @@ static void extra_take(struct restore *r, struct batch_row *row, const struct wa
 	batch_row_extra(&r->batch, row, e);
 }
 
-/* They stand behind the rows of the batch; their bytes go with its extras. */
+/* Of a row or an exemplar of the group under way. */
 static bool is_deleted(
     const struct restore *r, uint32_t shard, uint32_t id, const struct def *d, int64_t t_ms)
 {
 	uint64_t rank = r->noted ? r->noted->rank[shard] : UINT64_MAX;
 	return tombs_drops_below(r->tombs[shard], rank, id, r->number, t_ms) ||
-	    asidebook_drops(r->env->book, r->slot, d->tenant, d->labels, t_ms);
+	    asidebook_hides(r->env->book, d->cuts, d->cuts_count, r->slot, t_ms);
 }
 
+/* They stand behind the rows of the batch; their bytes go with its extras. */
 static void exemplars_take_in(struct restore *r, uint32_t shard, const struct walrec_record *rec)
 {
 	struct wire_reader list = wire_reader(rec->bytes, rec->bytes_len);
@@ -607,6 +627,7 @@ void restore_run(const struct recover_env *env)
 		r.tombs = mem_array(NULL, env->shards_count, sizeof(struct tombs *));
 		tombs_all(&r, true);
 		r.removed = mem_array(NULL, r.segs_count, sizeof(*r.removed));
+		r.cuts = mem_array(NULL, env->book->cuts_count + 1, sizeof(*r.cuts));
 		segs_look(&r);
 		kept_look(&r);
 		take_in(&r);
@@ -620,6 +641,7 @@ void restore_run(const struct recover_env *env)
 	}
 	mem_free(r.next_ids);
 	mem_free(r.removed);
+	mem_free(r.cuts);
 	mem_free(r.defs);
 	mem_free(r.table);
 	mem_free(r.segs);

@@ -299,6 +299,11 @@ static void broken_book(const char *root, const char *dir)
 	fault_set(FAULT_OPEN, NULL, 1, 0, ERR_OK);
 	tap_ok(!delete_range(&s, &of_names) && !delete_range(&s, &of_names),
 	    "once it can be written, it is, also twice");
+	space_reserve(&s.store->space);
+	fault_set_errno(FAULT_OPEN, ASIDEBOOK_NAME ".tmp", 1, 1, ENOSPC);
+	tap_ok(!storetest_delete(&s, &of_others, 1, base_ms, base_ms + STEP),
+	    "on a full disk RESERVE is given up for it");
+	fault_set(FAULT_OPEN, NULL, 1, 0, ERR_OK);
 	storetest_close(&s);
 	FILE *f = fopen(path, "r+");
 	CHECK(f && !fseek(f, 20, SEEK_SET) && fputc(0x55, f) == 0x55 && !fclose(f));
@@ -334,7 +339,10 @@ static void broken_book(const char *root, const char *dir)
 static bool drops(
     const struct asidebook *b, uint32_t slot, uint32_t tenant, unsigned series, int64_t t_ms)
 {
-	return asidebook_drops(b, slot, tenant, names[series], t_ms);
+	uint32_t cuts[8];
+	CHECK(b->cuts_count <= COUNT_OF(cuts));
+	size_t count = asidebook_cuts_of(b, tenant, names[series], cuts);
+	return asidebook_hides(b, cuts, count, slot, t_ms);
 }
 
 static void bytes(const char *root)
@@ -366,6 +374,18 @@ static void bytes(const char *root)
 	asidebook_note(&b, 9, done, rank);
 	CHECK(!asidebook_delete(&b, d, &all, &eb) && !asidebook_delete(&b, d, &all, &eb));
 	tap_is_u64(b.cuts_count, 2, "the same deletion stands there once");
+	size_t used = arena_used(&b._arena);
+	unsigned refused = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		CHECK(!asidebook_delete(&b, d, &all, &eb));
+		one.t_max_ms = 6 + i;
+		fault_start(NULL);
+		fault_set_errno(FAULT_OPEN, ASIDEBOOK_NAME ".tmp", 1, UINT64_MAX, ENOSPC);
+		refused += asidebook_delete(&b, d, &one, &eb) == ERR_NOSPACE;
+		fault_stop();
+	}
+	tap_ok(refused == 100 && arena_used(&b._arena) == used && b.cuts_count == 2,
+	    "asked again, or refused, it holds nothing");
 	asidebook_init(&got, 2);
 	CHECK(!asidebook_load(&got, d, &eb));
 	const struct asidebook_file *f = asidebook_find(&got, 3);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
@@ -19,6 +20,7 @@
 #include "core/base/metric.h"
 #include "storage/back/back.h"
 #include "storage/store_priv.h"
+#include "storage/storedelete.h"
 #include "tests/lib/fsdouble.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
@@ -496,6 +498,39 @@ static void memory_look(void *arg)
 	}
 }
 
+struct memory_max {
+	struct store *store;
+	uint64_t bytes;
+};
+
+static void memory_set(void *arg)
+{
+	const struct memory_max *m = arg;
+	m->store->share_env.head_bytes_max = m->bytes;
+}
+
+/* Ranges without end, and no file is written anew: they are refused before they fill memory. */
+static void memory_bounded(struct storetest *s, const struct matcher *m)
+{
+	struct memory_max was = { s->store, s->store->share_env.head_bytes_max };
+	struct memory_max little = { s->store, 16u << 10 };
+	enum err e = ERR_OK;
+	unsigned n = 0;
+	CHECK(!storetest_flush(s));
+	team_run_on(s->store->team, 0, memory_set, &little);
+	for (; n < 39 && !e; n++)
+		e = storetest_delete(
+		    s, m, 1, base_ms + (59 - n) * step_ms, base_ms + (59 - n) * step_ms);
+	tap_ok(e == ERR_TOOBIG && n > 10, "deletion %u finds no memory for its ranges: %s", n,
+	    err_text(e));
+	team_run_on(s->store->team, 0, memory_set, &was);
+	CHECK(!storetest_flush(s) && !storetest_clean(s));
+	team_run_on(s->store->team, 0, memory_set, &little);
+	tap_ok(!storetest_delete(s, m, 1, base_ms, base_ms + 59 * step_ms),
+	    "once files are clean it is done");
+	team_run_on(s->store->team, 0, memory_set, &was);
+}
+
 static void memory_counted(void)
 {
 	struct storetest s;
@@ -511,8 +546,59 @@ static void memory_counted(void)
 	CHECK(!matcher_init(&m, MATCHER_EQ, LABEL_NAME, strlen(LABEL_NAME), "deleted_total", 13, &eb));
 	CHECK(!storetest_delete(&s, &m, 1, base_ms, base_ms + 30 * step_ms));
 	team_run_on(s.store->team, 0, memory_look, s.store->shares[0]);
+	memory_bounded(&s, &m);
 	matcher_release(&m);
 	storetest_close(&s);
+	testlib_rmtree(dir);
+	free(dir);
+}
+
+/* ---- the store closes meanwhile ---- */
+
+struct left { /* nobody waits for it: who asked has gone */
+	struct store_delete_req req;
+	struct store_selector one;
+	struct store *store;
+	_Atomic bool done;
+};
+
+static void left_done(struct store_delete_req *r)
+{
+	CONTAINER_OF(r, struct left, req)->done = true;
+}
+
+static void left_begin(void *arg)
+{
+	struct left *l = arg;
+	store_delete(l->store, &l->req);
+}
+
+static void closed_meanwhile(void)
+{
+	char *dir = testlib_tmpdir("deleteclose");
+	struct matcher m;
+	struct errbuf eb;
+	unsigned early = 0;
+	CHECK(!matcher_init(&m, MATCHER_EQ, LABEL_NAME, strlen(LABEL_NAME), "deleted_total", 13, &eb));
+	for (unsigned i = 0; i < 30; i++) {
+		struct storetest s;
+		CHECK(open_store(&s, dir, 2));
+		CHECK(!one_request(&s, 20 + i, 2));
+		struct left l = { .one = { .matchers = &m, .count = 1 }, .store = s.store };
+		l.req = (struct store_delete_req){ .tenant = s.tenant,
+			.selectors = &l.one,
+			.selectors_count = 1,
+			.t_min_ms = i % 2 ? INT64_MIN : base_ms,
+			.t_max_ms = INT64_MAX,
+			.done = left_done };
+		testteam_run(&s.tt, 1, left_begin, &l);
+		if (i % 3 == 0)
+			nanosleep(&(struct timespec){ .tv_nsec = 300000 * i / 3 }, NULL);
+		storetest_close(&s);
+		early += !l.done;
+	}
+	tap_is_u64(early, 0, "store_close waits for a deletion whose asker has gone");
+	matcher_release(&m);
 	testlib_rmtree(dir);
 	free(dir);
 }
@@ -773,6 +859,7 @@ int main(void)
 	defined_elsewhere();
 	without_end();
 	memory_counted();
+	closed_meanwhile();
 	for (unsigned h = 0; h < histories; h++) {
 		rng = 0x9e3779b97f4a7c15u * (seed * 1000 + h + 1);
 		(void)history(h, images / histories, false);
