@@ -6,8 +6,9 @@
  * A shape is a chain of steps, the last one first. It is the query's (its arena, its expressions)
  * and is not changed, so many loops may use it. A hash stands for the set of labels that is left,
  * in whatever order; labels without a value are not there, as everywhere.
- * What cannot be done (a pattern at its limit, more than QL_SHAPE_LABELS labels) leaves the labels
- * as they are.
+ * What cannot be done (a pattern at its limit, a value that becomes too long, more than
+ * QL_SHAPE_LABELS labels) leaves the labels as they are, and room->missed is set: who counts hashes
+ * then knows no exact number. So do patterns when those of a room took QL_SHAPE_SPEND_NS in all.
  * Cost: 20-40 ns a label that stays; a step over a label 5.
  */
 #ifndef CORE_PROMQL_QL_SHAPE_H
@@ -35,6 +36,8 @@ struct ql_shape {
 	const struct ql_node *call; /* REPLACE, JOIN */
 	struct rex *rex;            /* REPLACE: freed with ql_shape_release */
 };
+#define QL_SHAPE_SPEND_NS 20000000u /* of a room */
+
 /* One step more; NULL when before is, or has too many. */
 struct ql_shape *ql_shape_add(
     struct arena *a, const struct ql_shape *before, enum ql_shape_do what, struct ql_names names);
@@ -43,9 +46,11 @@ struct ql_shape *ql_shape_call(
     struct arena *a, const struct ql_shape *before, const struct ql_node *call);
 void ql_shape_release(struct ql_shape *s); /* what the arena does not hold; NULL is fine */
 
-struct ql_shape_room { /* of one thread, all zero but for the arena; reset by each call */
+struct ql_shape_room { /* of one thread */
 	struct arena arena;
 	struct buf value;
+	bool missed;       /* by the last call */
+	uint64_t spent_ns; /* by patterns, of all calls; a match counts as a millisecond at most */
 };
 void ql_shape_room_init(struct ql_shape_room *r);
 void ql_shape_room_release(struct ql_shape_room *r);

@@ -49,6 +49,8 @@ struct ql_trace_piece {
 	struct ql_trace_key *keys; /* what its series are told apart by, in nodes of the plan */
 	unsigned keys_count;
 };
+#define QL_TRACE_KEYS_MOST 32u   /* of a piece */
+#define QL_TRACE_KEYS_ALL  1024u /* of a query; what needs more is not counted */
 /* Series of a piece, equal where their labels are, as the shape leaves them. */
 struct ql_trace_key {
 	struct ql_trace_key *next; /* of the piece */
@@ -118,6 +120,7 @@ struct ql_trace {
 	struct arena *arena;
 	struct ql_trace_piece *pieces, **_pieces_end;
 	struct ql_trace_node *plan; /* of the first query */
+	unsigned keys_count;        /* of all pieces */
 };
 void ql_trace_release(struct ql_trace *t); /* what the arena does not hold; before the query */
 static inline void ql_trace_init(struct ql_trace *t, struct arena *a)

@@ -76,7 +76,7 @@ struct source_find {
 #define SOURCE_SURVEY_VALUES 256u
 struct source_survey {
 	uint32_t most;
-	void (*series)(void *arg, struct labels labels, bool in);
+	void (*series)(void *arg, uint32_t tenant, struct labels labels, bool in);
 	const char *const *names; /* of labels; texts end with 0 */
 	size_t names_count;
 	void (*value)(void *arg, size_t name, const char *text, size_t len);

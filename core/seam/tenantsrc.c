@@ -30,6 +30,8 @@ struct federated {
 	struct buf bytes;  /* labels of the item at hand */
 	struct arena rare; /* of labels that had one of that name */
 	struct matcher *matchers;
+	struct source_survey survey; /* below; names: as they are there */
+	const char **names;
 };
 
 /* ---- what is asked below ---- */
@@ -189,6 +191,45 @@ static bool keep(void *arg, uint32_t tenant, struct labels ls)
 	return f->asked->keep(f->asked->keep_arg, tenant, labelled(f, ls, tenant));
 }
 
+/* ---- a survey ---- */
+
+static void survey_series(void *arg, uint32_t tenant, struct labels ls, bool in)
+{
+	struct federated *f = arg;
+	const struct source_survey *s = f->asked->survey;
+	s->series(s->arg, tenant, labelled(f, ls, tenant), in);
+}
+
+/* Of __tenant_id__ the values are the names of those who are asked, whoever of them has any. */
+static void survey_value(void *arg, size_t name, const char *text, size_t len)
+{
+	struct federated *f = arg;
+	const struct source_survey *s = f->asked->survey;
+	bool owners = bytes_equal(s->names[name], strlen(s->names[name]), TENANTSRC_LABEL, LABEL_LEN);
+	if (owners && (text || f->count > SOURCE_SURVEY_VALUES))
+		return;
+	for (size_t i = 0; owners && i < f->count; i++) {
+		const char *v = owner(f, f->tenants[i]);
+		s->value(s->arg, name, v, strlen(v));
+	}
+	s->value(s->arg, name, text, len);
+}
+
+static void survey_make(struct federated *f)
+{
+	const struct source_survey *s = f->asked->survey;
+	f->names = mem_array(NULL, s->names_count + 1, sizeof(*f->names));
+	for (size_t i = 0; i < s->names_count; i++)
+		f->names[i] =
+		    is_original(s->names[i], strlen(s->names[i])) ? TENANTSRC_LABEL : s->names[i];
+	f->survey = *s;
+	f->survey.series = survey_series;
+	f->survey.value = survey_value;
+	f->survey.names = f->names;
+	f->survey.arg = f;
+	f->query.survey = &f->survey;
+}
+
 /* ---- the cursor ---- */
 
 static void tell(struct federated *f)
@@ -297,6 +338,7 @@ static void federated_close(struct source_cursor *base)
 	arena_release(&f->rare);
 	mem_free(f->tenants);
 	mem_free(f->matchers);
+	mem_free(f->names);
 	mem_free(f);
 }
 
@@ -321,6 +363,8 @@ static enum err federated_open(const struct tenantsrc *t, unsigned shard,
 		f->query.keep = keep;
 		f->query.keep_arg = f;
 	}
+	if (q->survey)
+		survey_make(f);
 	if (!e && f->count && !f->owners)
 		e = t->_under->ops->open(t->_under, shard, &f->query, &f->under);
 	if (e) {

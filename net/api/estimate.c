@@ -11,6 +11,7 @@ struct estimate_told { /* of one ask on one shard */
 	struct distinct *groups;
 	struct estimate_values *values;
 	uint32_t partial; /* bits by name: there are values that were not told */
+	uint32_t missed;  /* bits by key: as in estimate_ask */
 };
 struct estimate_piece { /* of a shard */
 	struct estimate *of;
@@ -35,13 +36,16 @@ struct estimate_piece { /* of a shard */
 
 /* ---- groups ---- */
 
-static void series_seen(void *arg, struct labels labels, bool in)
+static void series_seen(void *arg, uint32_t tenant, struct labels labels, bool in)
 {
+	(void)tenant;
 	struct estimate_piece *p = arg;
 	const struct estimate_ask *a = &p->of->asks[p->at];
 	struct estimate_told *t = &p->found[p->at];
-	for (const struct ql_trace_key *k = a->keys; k; k = k->next)
+	for (const struct ql_trace_key *k = a->keys; k; k = k->next) {
 		distinct_add(&t->groups[k->index], ql_shape_hash(k->shape, labels, &p->room), 1, in);
+		t->missed |= (uint32_t)p->room.missed << k->index;
+	}
 	for (size_t i = 0; i < a->names_count; i++) {
 		uint32_t len = 0;
 		const char *v = label_get(labels, a->names[i], strlen(a->names[i]), &len);
@@ -92,6 +96,7 @@ static void found_home(struct estimate_ask *a, struct estimate_told *t)
 		distinct_join(&a->groups[k], &t->groups[k]);
 		distinct_release(&t->groups[k]);
 	}
+	a->missed |= t->missed;
 	for (size_t i = 0; i < a->names_count; i++) {
 		distinct_join(&a->values[i].seen, &t->values[i].seen);
 		distinct_release(&t->values[i].seen);
@@ -244,9 +249,9 @@ static void groups_make(struct estimate *e, unsigned shards, struct arena *a)
 		k->values = arena_zalloc(a, (k->names_count + 1) * sizeof(*k->values));
 		for (size_t n = 0; n < k->names_count; n++)
 			k->values[n].all = true;
-		CHECK(k->names_count <= ESTIMATE_NAMES);
+		CHECK(k->names_count <= ESTIMATE_NAMES && k->keys_count <= QL_TRACE_KEYS_MOST);
 	}
-	size_t most = ESTIMATE_SERIES / keys / shards;
+	size_t most = ESTIMATE_SERIES / keys / shards / (e->tenants_count ? e->tenants_count : 1);
 	e->_most = most > ESTIMATE_MOST ? ESTIMATE_MOST
 	    : most < ESTIMATE_LEAST     ? ESTIMATE_LEAST
 	                                : (uint32_t)most;

@@ -28,8 +28,8 @@ struct outlook_pace {
 	} bins[OUTLOOK_BINS];
 };
 
-/* Series put into groups, by how many keys that is done; of a shard and a selector so many. */
-#define ESTIMATE_SERIES 32768u
+/* Series put into groups, by how many keys; of a shard, a tenant and a selector so many. */
+#define ESTIMATE_SERIES 16384u
 #define ESTIMATE_LEAST  16u
 #define ESTIMATE_MOST   2048u
 #define ESTIMATE_NAMES  16u /* of a selector */
@@ -49,6 +49,7 @@ struct estimate_ask {
 	struct source_forecast told;    /* result, over all shards */
 	uint64_t columns;               /* the longest series of each shard, added up */
 	struct distinct *groups;        /* by the index of the key */
+	uint32_t missed;                /* bits by that: of some the labels could not be made */
 	struct estimate_values *values; /* by name */
 };
 struct estimate {

@@ -1,16 +1,24 @@
 #include "net/api/groupings.h"
 
 #include "core/base/arena.h"
+#include "core/base/hash.h"
 
 #include <math.h>
 #include <string.h>
 
 #define RATE_LEAST 1e-9
 #define ONCE       1.05
+#define KNOWN      64u
 
+/* What was told of several pieces' keys: nodes above one another have the same ones. */
+struct known {
+	struct ql_trace_keys keys; /* 0 of them: none */
+	struct ql_trace_told told;
+};
 struct reckoning {
 	struct ql_trace *t;
 	const struct estimate *e;
+	struct known *known;
 };
 
 /* ---- before ---- */
@@ -91,10 +99,11 @@ static struct ql_trace_told key_told(const struct reckoning *r, const struct ql_
 	const struct source_forecast *f = &a->told;
 	double all = (double)f->series_most, rate = all > 0 ? (double)f->surveyed / all : 1;
 	struct ql_trace_told o = { .sure = SOURCE_SAMPLED, .most = most_of_names(a, k->shape) };
+	bool missed = a->missed >> k->index & 1;
 	if (rate >= 1) {
-		o.sure = f->surveyed_sure == f->surveyed ? SOURCE_EXACT : SOURCE_BOUNDS;
+		o.sure = f->surveyed_sure == f->surveyed && !missed ? SOURCE_EXACT : SOURCE_BOUNDS;
 		o.n = d->seen;
-		o.most = o.sure == SOURCE_EXACT ? d->seen : d->used;
+		o.most = o.sure == SOURCE_EXACT ? d->seen : missed ? all : d->used;
 		return o;
 	}
 	o.most = o.most < all ? o.most : all;
@@ -108,19 +117,30 @@ static struct ql_trace_told key_told(const struct reckoning *r, const struct ql_
 	return o;
 }
 
+static struct known *known_of(const struct reckoning *r, const struct ql_trace_keys *k)
+{
+	return &r->known[hash64(k->of, k->count * sizeof(k->of[0]), 0) % KNOWN];
+}
+
 /* Of several pieces: equal ones are one. */
 static struct ql_trace_told keys_told(const struct reckoning *r, const struct ql_trace_keys *k)
 {
 	struct ql_trace_told sum = { .sure = SOURCE_EXACT };
 	struct distinct both = { 0 };
 	double seen = 0;
+	bool missed = false;
 	if (!k->count)
 		return (struct ql_trace_told){ .sure = SOURCE_SAMPLED, .n = -1, .most = INFINITY };
+	struct known *known = k->count > 1 ? known_of(r, k) : NULL;
+	if (known && known->keys.count == k->count &&
+	    !memcmp(known->keys.of, k->of, k->count * sizeof(k->of[0])))
+		return known->told;
 	for (unsigned i = 0; i < k->count; i++) {
 		struct ql_trace_told one = key_told(r, k->of[i]);
 		sum.n += one.n;
 		sum.most += one.most;
 		sum.sure = one.sure > sum.sure ? one.sure : sum.sure;
+		missed |= ask_of(r, k->of[i])->missed >> k->of[i]->index & 1;
 		if (k->count > 1) {
 			const struct distinct *d = &ask_of(r, k->of[i])->groups[k->of[i]->index];
 			seen += d->seen;
@@ -129,9 +149,11 @@ static struct ql_trace_told keys_told(const struct reckoning *r, const struct ql
 	}
 	if (seen > 0)
 		sum.n *= both.seen / seen;
-	if (k->count > 1 && sum.sure != SOURCE_SAMPLED)
+	if (k->count > 1 && sum.sure != SOURCE_SAMPLED && !missed)
 		sum.most = sum.sure == SOURCE_EXACT ? both.seen : both.used;
 	distinct_release(&both);
+	if (known)
+		*known = (struct known){ *k, sum };
 	return sum;
 }
 
@@ -226,8 +248,8 @@ static void told_keys(
 		if (known)
 			n->told.n = groups_left(o.n, members, share);
 		cut(&n->told, in->told.n, in->told.most);
-		if (in->told.sure > n->told.sure || !known)
-			n->told.sure = known ? in->told.sure : SOURCE_BOUNDS;
+		n->told.sure = known ? n->told.sure : SOURCE_BOUNDS;
+		n->told.sure = in->told.sure > n->told.sure ? in->told.sure : n->told.sure;
 	}
 	if (g->by && !g->names.count)
 		cut(&n->told, 1, 1);
@@ -369,7 +391,7 @@ static void told_tree(const struct reckoning *r, struct ql_trace_node *n)
 
 void groupings_make(struct ql_trace *t, const struct estimate *e)
 {
-	const struct reckoning r = { t, e };
+	const struct reckoning r = { t, e, arena_zalloc(t->arena, KNOWN * sizeof(*r.known)) };
 	if (t->plan)
 		told_tree(&r, t->plan);
 }

@@ -3,9 +3,9 @@
  * that were looked at (net/api/estimate.h, core/promql/ql_trace.h).
  *
  *   exact    the labels of all series were looked at, and each has samples in the range: so many,
- *            unless all samples of some are stale markers
+ *            unless stale markers end some of them where values are looked for
  *   bounds   the labels of all were looked at, but some may have nothing in the range, or values
- *            decide: about so many, never more than `most`
+ *            or labels that could not be made decide: about so many, never more than `most`
  *   sampled  the labels of some were looked at: about so many; most is the product of the values
  *            that labels of by() have, as far as they are few, or what stands below has at most
  *

@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "core/base/hash.h"
+#include "core/rt/job.h"
 #include "storage/meta/postings_priv.h"
 
-#define SERIES_STEP 128u
-#define VALUES_STEP 16u
-#define VALUES_LOOK (4 * SOURCE_SURVEY_VALUES) /* of a name, among which those may be */
+#define SERIES_STEP  128u
+#define VALUES_STEP  16u
+#define LABELS_APART 16u
+#define VALUES_LOOK  (4 * SOURCE_SURVEY_VALUES) /* of a name, among which those may be */
 
 size_t survey_place(size_t i, size_t count, size_t all, uint64_t seed)
 {
@@ -137,9 +139,11 @@ void survey_labels(struct survey *s)
 	struct errbuf eb;
 	struct catalog_lookup *l = NULL;
 	errbuf_init(&eb);
-	for (size_t i = 0; i < s->_count; i++) {
+	for (size_t n = 0, i = 0; n < s->_count && arena_used(&s->_arena) < SURVEY_LABELS; n++) {
 		struct survey_one *o = &s->_one[i];
 		uint32_t tenant;
+		/* Every so many, then those beside: where labels are long some of all are told. */
+		i = i + LABELS_APART < s->_count ? i + LABELS_APART : i % LABELS_APART + 1;
 		if (!o->old)
 			continue;
 		if (!l && sh->catalog)
@@ -164,7 +168,7 @@ static void tell(struct survey *s, struct survey_one *o)
 		return;
 	s->told++;
 	s->told_sure += o->sure;
-	s->_ask->series(s->_ask->arg, ls, draw < (double)o->in);
+	s->_ask->series(s->_ask->arg, s->_chain->tenant, ls, draw < (double)o->in);
 }
 
 static bool meets(const struct pair *x, const roaring_bitmap_t *among)
@@ -202,7 +206,7 @@ static void walk_values(struct survey *s)
 		next_name(s);
 		return;
 	}
-	for (unsigned i = 0; n && i < VALUES_STEP; i++) {
+	for (unsigned i = 0; n && i < VALUES_STEP && !(i && job_should_yield()); i++) {
 		uint32_t len, place = postings_next(p, n, NULL, &s->_walk);
 		if (place == POSTINGS_PAUSE)
 			continue;
@@ -228,7 +232,7 @@ static void walk_values(struct survey *s)
 
 bool survey_step(struct survey *s)
 {
-	for (unsigned i = 0; s->_at < s->_count && i < SERIES_STEP; i++)
+	for (unsigned i = 0; s->_at < s->_count && i < SERIES_STEP && !(i && job_should_yield()); i++)
 		tell(s, &s->_one[s->_at++]);
 	if (s->_at < s->_count)
 		return false;

@@ -8,11 +8,12 @@
  * (1) A series is in when memory has samples of it, or a file has that lies in the range. Of a file
  *     that the range cuts only some units are read (storage/read/forecast.c), so how likely its
  *     series are in is known: each is in by a draw of its own, always the same for the same id.
- * (2) Old ids that nobody can tell the labels of are left out, and not counted as told.
+ * (2) Old ids that nobody can tell the labels of are left out, and not counted as told; so are,
+ *     where labels are long, those that come when SURVEY_LABELS bytes of them are held.
  * Cost: a series some 0.5 us, and 10-20 ns in each file until it is found; an old one 0.1-3 us for
- * its labels, on a worker. A step is some 50 us.
+ * its labels, on a worker. A step is some 50 us, and ends with its job's slice.
  * Thread: the shard's loop; meanwhile the worker where it says so. Memory: 32 bytes a series, and
- * labels of old ones.
+ * labels of old ones, SURVEY_LABELS and what one series has at most.
  */
 #ifndef STORAGE_READ_SURVEY_H
 #define STORAGE_READ_SURVEY_H
@@ -22,9 +23,11 @@
 #include "storage/read/idchain.h"
 #include "storage/read/unitread.h"
 
+#define SURVEY_LABELS (1u << 20)
+
 struct survey_one {
 	uint32_t id;
-	bool old, sure, gone; /* gone: nobody knows its labels */
+	bool old, sure;
 	float in;             /* how likely it has samples in the range */
 	struct labels labels; /* of old ones that are not in memory */
 };

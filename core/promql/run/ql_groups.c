@@ -9,8 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-#define KEYS_MOST 32u /* of a piece */
-
 static const struct ql_str metadata[] = { { "__name__", 8 }, { "__type__", 8 }, { "__unit__", 8 } };
 
 static struct ql_names names_of(struct arena *a, const struct ql_str *s, uint32_t count,
@@ -27,13 +25,14 @@ static struct ql_names names_of(struct arena *a, const struct ql_str *s, uint32_
 /* ---- keys ---- */
 
 /* NULL shape, or too many: none. */
-static struct ql_trace_key *key_new(struct ql_trace_piece *p, struct ql_shape *s, struct arena *a)
+static struct ql_trace_key *key_new(struct ql_trace *t, struct ql_trace_piece *p, struct ql_shape *s)
 {
-	if (!s || p->keys_count == KEYS_MOST) {
+	if (!s || p->keys_count == QL_TRACE_KEYS_MOST || t->keys_count == QL_TRACE_KEYS_ALL) {
 		ql_shape_release(s);
 		return NULL;
 	}
-	struct ql_trace_key *k = arena_zalloc(a, sizeof(*k));
+	struct ql_trace_key *k = arena_zalloc(t->arena, sizeof(*k));
+	t->keys_count++;
 	*k = (struct ql_trace_key){ .next = p->keys, .piece = p, .shape = s, .index = p->keys_count++ };
 	return p->keys = k;
 }
@@ -48,8 +47,7 @@ static struct ql_trace_keys first_key(struct ql_trace *t, const struct ql_piece_
 	while (k && k->shape->steps)
 		k = k->next;
 	if (p && !k)
-		k = key_new(p, ql_shape_add(t->arena, NULL, QL_SHAPE_ALL, (struct ql_names){ 0 }),
-		    t->arena);
+		k = key_new(t, p, ql_shape_add(t->arena, NULL, QL_SHAPE_ALL, (struct ql_names){ 0 }));
 	out.of[0] = k;
 	return k ? out : (struct ql_trace_keys){ 0 };
 }
@@ -84,10 +82,9 @@ static struct ql_trace_keys keys_step(struct ql_trace *t, const struct ql_trace_
 			p = p->next;
 		out.of[i] = call ? NULL : key_as(k, what, names);
 		if (!out.of[i])
-			out.of[i] = key_new(p,
+			out.of[i] = key_new(t, p,
 			    call ? ql_shape_call(t->arena, k->shape, call)
-			         : ql_shape_add(t->arena, k->shape, what, *names),
-			    t->arena);
+			         : ql_shape_add(t->arena, k->shape, what, *names));
 		if (!out.of[i])
 			return (struct ql_trace_keys){ 0 };
 	}

@@ -1,11 +1,13 @@
 #include "core/promql/ql_shape.h"
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/base/rune.h"
 #include "core/promql/lang/ql_func.h"
 
 #define VALUE_MOST (4u << 10) /* bytes of a value that is made */
 #define ROOM_KEEP  (16u << 10)
+#define MATCH_NS   1000000u /* what takes longer was not running meanwhile (core/base/rex.c) */
 
 struct item {
 	struct label l;
@@ -62,6 +64,7 @@ void ql_shape_release(struct ql_shape *s)
 
 void ql_shape_room_init(struct ql_shape_room *r)
 {
+	*r = (struct ql_shape_room){ .missed = false };
 	arena_init(&r->arena, 4096);
 	buf_init(&r->value);
 	r->value.limit = VALUE_MOST;
@@ -111,8 +114,16 @@ static void replace(const struct ql_shape *p, struct set *s, struct ql_shape_roo
 {
 	const struct item *src = find(s, string_arg(p->call, 3));
 	struct ql_str repl = string_arg(p->call, 2);
+	if (r->spent_ns >= QL_SHAPE_SPEND_NS) {
+		r->missed = true;
+		return;
+	}
+	uint64_t begin = clock_real_mono_ns();
 	enum rex_result got = rex_expand(p->rex, src ? src->l.value : "",
 	    src ? src->l.value_len : 0, repl.s, repl.len, &r->value);
+	uint64_t took = clock_real_mono_ns() - begin;
+	r->spent_ns += took < MATCH_NS ? took : MATCH_NS;
+	r->missed |= got == REX_LIMIT || r->value.over;
 	if (got == REX_YES && !r->value.over)
 		label_set(s, string_arg(p->call, 1), r);
 }
@@ -125,6 +136,7 @@ static void join(const struct ql_shape *p, struct set *s, struct ql_shape_room *
 			buf_add(&r->value, sep.s, sep.len);
 		value_add(s, string_arg(p->call, i), &r->value);
 	}
+	r->missed |= r->value.over;
 	if (!r->value.over)
 		label_set(s, string_arg(p->call, 1), r);
 }
@@ -158,9 +170,12 @@ uint64_t ql_shape_hash(const struct ql_shape *s, struct labels ls, struct ql_sha
 	struct label_iter it = label_iter(ls);
 	uint64_t sum = 0;
 	unsigned n = 0;
+	r->missed = false;
 	for (set.count = 0; label_next(&it, &set.items[set.count].l); set.count++) {
-		if (set.count == QL_SHAPE_LABELS)
+		if (set.count == QL_SHAPE_LABELS) {
+			r->missed = true;
 			return label_hash(ls);
+		}
 		set.items[set.count].gone = false;
 	}
 	for (; s; s = s->before)

@@ -4,7 +4,8 @@
 #include "core/base/rune.h"
 
 #define TEXT_MOST  200u /* bytes of an expression */
-#define DEPTH_MOST 64u  /* nodes inside one another; deeper ones are left out */
+#define TEXT_ROOM  4096u
+#define DEPTH_MOST 64u /* nodes inside one another; deeper ones are left out */
 
 static const char *const kinds[] = {
 	[PN_SCALAR] = "scalar",
@@ -39,6 +40,7 @@ static const char *text_of(struct arena *a, const struct ql_node *n)
 {
 	struct buf b;
 	buf_init(&b);
+	b.limit = TEXT_ROOM;
 	if (n)
 		ql_print(&b, n);
 	size_t len = rune_cut((const char *)b.data, b.len, TEXT_MOST);

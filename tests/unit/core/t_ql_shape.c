@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/mem.h"
 #include "core/promql/lang/ql_func.h"
 #include "core/promql/lang/ql_parse.h"
@@ -106,12 +107,50 @@ static void bounds(void)
 	struct labels most = label_encode(&arena, many, QL_SHAPE_LABELS),
 	              over = label_encode(&arena, many, COUNT_OF(many)),
 	              one = label_encode(&arena, many, 1);
-	tap_ok(of(by, most) == of(s, one), "%u labels", QL_SHAPE_LABELS);
-	tap_ok(of(by, over) == label_hash(over), "one more: they stay as they are");
+	tap_ok(of(by, most) == of(s, one) && !room.missed, "%u labels", QL_SHAPE_LABELS);
+	tap_ok(of(by, over) == label_hash(over) && room.missed,
+	    "one more: they stay as they are, and that is said");
+	tap_ok(of(by, most) == of(s, one) && !room.missed, "of that call alone");
 	for (unsigned i = 0; i < QL_SHAPE_STEPS && s; i++)
 		s = ql_shape_call(&arena, s, call_of("label_join(m, \"x\", \"-\", \"l000\", \"x\")"));
 	tap_ok(s && of(s, most) != 0, "%u steps", QL_SHAPE_STEPS);
 	tap_ok(!ql_shape_add(&arena, s, QL_SHAPE_GO, names("x", NULL)), "and no more");
+}
+
+/* Values that become too long, patterns that take long: as the labels are, and that is said. */
+static void costs(void)
+{
+	char big[3001], twice[128] = "label_replace(m, \"x\", \"$1$1\", \"l\", \"(.*)\")";
+	memset(big, 'x', 3000);
+	big[3000] = 0;
+	struct labels a = label_make(&arena, "l", big, NULL);
+	const struct ql_shape *all = ql_shape_add(&arena, NULL, QL_SHAPE_ALL, names(NULL, NULL));
+	struct ql_shape *r = ql_shape_call(&arena, all, call_of(twice));
+	struct ql_shape *j =
+	    ql_shape_call(&arena, all, call_of("label_join(m, \"x\", \"-\", \"l\", \"l\")"));
+	struct ql_shape *slow = ql_shape_call(
+	    &arena, all, call_of("label_replace(m, \"x\", \"$1\", \"l\", \"((x+x+)+)y\")"));
+	struct ql_shape *quick =
+	    ql_shape_call(&arena, all, call_of("label_replace(m, \"x\", \"$1\", \"l\", \"(x).*\")"));
+	tap_ok(of(r, a) == of(all, a) && of(r, a) && room.missed,
+	    "a value of 6,000 bytes is not made");
+	tap_ok(of(j, a) == of(all, a) && of(j, a) && room.missed, "nor is a joined one");
+	tap_ok(of(quick, a) != of(all, a) && !room.missed, "a quick pattern is tried");
+	unsigned n = 0;
+	uint64_t begin = clock_real_mono_ns();
+	while (room.spent_ns < QL_SHAPE_SPEND_NS && n++ < 1000000)
+		of(slow, a);
+	tap_ok(room.spent_ns >= QL_SHAPE_SPEND_NS, "a slow one %u times, for %u ms", n,
+	    (unsigned)((clock_real_mono_ns() - begin) / 1000000));
+	tap_ok(of(quick, a) == of(all, a) && of(quick, a) && room.missed,
+	    "then there is no time for any in this room");
+	ql_shape_room_release(&room);
+	ql_shape_room_init(&room);
+	tap_ok(of(quick, a) != of(all, a) && !room.missed, "but in another one");
+	ql_shape_release(r);
+	ql_shape_release(j);
+	ql_shape_release(slow);
+	ql_shape_release(quick);
 }
 
 int main(void)
@@ -121,6 +160,7 @@ int main(void)
 	names_go_and_stay();
 	calls();
 	bounds();
+	costs();
 	ql_shape_room_release(&room);
 	arena_release(&arena);
 	return tap_done();

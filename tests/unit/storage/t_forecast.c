@@ -6,17 +6,20 @@
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
+#include "core/seam/tenantsrc.h"
 #include "storage/read/forecast.h"
 #include "tests/lib/storetest.h"
 #include "tests/lib/tap.h"
 #include "tests/lib/testlib.h"
 
-#define FEW   9u
-#define MANY  3000u
-#define MIN   INT64_C(60000)
-#define HR    (60 * MIN)
-#define T0    (INT64_C(1700000000000) / (24 * HR) * (24 * HR))
-#define LOOPS 2u
+#define FEW        9u
+#define MANY       3000u
+#define LONG       200u
+#define LONG_VALUE 15000u
+#define MIN        INT64_C(60000)
+#define HR         (60 * MIN)
+#define T0         (INT64_C(1700000000000) / (24 * HR) * (24 * HR))
+#define LOOPS      2u
 
 static struct storetest st;
 static struct arena arena;
@@ -34,20 +37,35 @@ struct ask {
 	unsigned items, waits, leave_at; /* leave_at: closed at this wait; 0: never */
 	bool over, bad;
 	struct source_survey survey;
-	unsigned seen, in, values, ends; /* by the survey */
+	unsigned seen, in, values, ends, owners; /* by the survey */
 };
 
-static unsigned survey_most = 10000, seen, seen_in, seen_values, seen_ends;
+static unsigned survey_most = 10000, seen, seen_in, seen_values, seen_ends, seen_owners;
 static bool survey_on;
+static bool joined; /* asked of several tenants' series as one, with the tenant in their labels */
+static struct tenantsrc all_tenants;
+
+static const char *tenant_name(void *arg, uint32_t tenant)
+{
+	(void)arg;
+	return tenant ? "b" : "a";
+}
+
+static struct source *asked(void)
+{
+	return joined ? &all_tenants.source : store_source(st.store);
+}
 
 /* Which of the series it is must be told in its labels. */
-static void series_seen(void *arg, struct labels labels, bool in)
+static void series_seen(void *arg, uint32_t tenant, struct labels labels, bool in)
 {
 	struct ask *a = arg;
 	uint32_t len;
 	a->seen++;
 	a->in += in;
 	a->bad |= !label_get(labels, "series", 6, &len);
+	const char *owner = label_get(labels, TENANTSRC_LABEL, strlen(TENANTSRC_LABEL), &len);
+	a->bad |= joined ? !owner || *owner != (tenant ? 'b' : 'a') : owner != NULL;
 }
 
 static void value_seen(void *arg, size_t name, const char *text, size_t len)
@@ -55,7 +73,8 @@ static void value_seen(void *arg, size_t name, const char *text, size_t len)
 	struct ask *a = arg;
 	a->values += text != NULL;
 	a->ends += !text;
-	a->bad |= name > 1 || (text && !len);
+	a->bad |= name > 2 || (text && !len);
+	a->owners += text && name == 2 && (*text == 'a' || *text == 'b');
 }
 
 static void no_wake(void *arg)
@@ -87,7 +106,7 @@ static void take(struct ask *a, const struct source_forecast *f)
 static void turn(void *arg)
 {
 	struct ask *a = arg;
-	struct source *src = store_source(st.store);
+	struct source *src = asked();
 	if (!a->cursor)
 		a->bad |= src->ops->open(src, a->shard, &a->query, &a->cursor) != ERR_OK;
 	while (!a->bad && !a->over) {
@@ -115,16 +134,16 @@ static bool is_over(void *arg)
 static struct source_forecast foretell(
     const char *name, int64_t from_ms, int64_t to_ms, size_t tenants, unsigned leave_at)
 {
-	static const char *const names[] = { "series", "__name__" };
+	static const char *const names[] = { "series", "__name__", TENANTSRC_LABEL };
 	struct ask a = { .leave_at = leave_at, .tenants = { 0, 7 } };
 	a.survey = (struct source_survey){ .most = survey_most,
 		.series = series_seen,
 		.names = names,
-		.names_count = 2,
+		.names_count = joined ? 3 : 2,
 		.value = value_seen,
 		.arg = &a };
 	struct errbuf eb;
-	struct source *src = store_source(st.store);
+	struct source *src = asked();
 	errbuf_init(&eb);
 	CHECK(!matcher_init(&a.m, MATCHER_EQ, "__name__", 8, name, strlen(name), &eb));
 	a.query = (struct source_query){ .what = SOURCE_FORECAST,
@@ -148,6 +167,7 @@ static struct source_forecast foretell(
 	seen_in = a.in;
 	seen_values = a.values;
 	seen_ends = a.ends;
+	seen_owners = a.owners;
 	tap_ok(a.sum.surveyed == a.seen && a.sum.surveyed_sure <= a.seen, "it says how many it told");
 	return a.sum;
 }
@@ -307,6 +327,47 @@ static void of_survey(const char *where)
 	survey_on = false;
 }
 
+/* Two tenants' series in one answer: each is told with whose it is. */
+static void of_joined(void)
+{
+	survey_on = joined = true;
+	tenantsrc_init(&all_tenants, store_source(st.store), tenant_name, NULL);
+	struct source_forecast f = foretell("few", T0, T0 + 3 * HR, 2, 0);
+	tap_ok(seen == 2 * FEW && f.surveyed == seen, "both tenants' series, told apart: %u", seen);
+	survey_most = 1;
+	foretell("few", T0, T0 + 3 * HR, 2, 0);
+	tap_ok(seen_owners >= 2, "of whose they are all are told: %u", seen_owners);
+	survey_most = 10000;
+	survey_on = joined = false;
+}
+
+/* Labels of 45 KB, known to the catalog alone: no more of them are held than is said. */
+static void of_long_labels(void)
+{
+	struct labels ls[LONG];
+	char v[LONG_VALUE + 1], series[16];
+	memset(v, 'v', LONG_VALUE);
+	v[LONG_VALUE] = 0;
+	for (unsigned i = 0; i < LONG; i++) {
+		snprintf(series, sizeof(series), "%u", i);
+		ls[i] = label_make(
+		    &arena, "__name__", "long", "a", v, "b", v, "c", v, "series", series, NULL);
+	}
+	for (unsigned i = 0; i < LONG; i += 10)
+		put(ls + i, 10, T0, T0 + MIN, MIN);
+	CHECK(!storetest_flush(&st));
+	storetest_close(&st);
+	CHECK(!storetest_open(&st, LOOPS));
+	survey_on = true;
+	struct source_forecast f = foretell("long", T0, T0 + MIN, 1, 0);
+	survey_on = false;
+	tap_ok(f.series_most == LONG && f.surveyed == seen && seen > 4 &&
+	        seen <= 4 * (SURVEY_LABELS / (3 * LONG_VALUE) + 1),
+	    "labels of %u of %u series, at most %u bytes a shard", seen, LONG, SURVEY_LABELS);
+	f = foretell("few", T0, T0 + 3 * HR, 1, 0);
+	tap_ok(f.series == FEW, "others are as they were");
+}
+
 int main(void)
 {
 	arena_init(&arena, 4096);
@@ -339,8 +400,10 @@ int main(void)
 	of_others(before, "memory");
 	tap_ok(!storetest_flush(&st), "flushed, into the same files");
 	of_others(before, "files");
+	of_joined();
 	of_deleted();
 	of_deleted_beside_others();
+	of_long_labels();
 	storetest_close(&st);
 	arena_release(&arena);
 	return tap_done();
