@@ -15,11 +15,12 @@
  *   setTitle(text)   of the window
  *   signal     aborted when the view is left
  * params(params) is called instead of show() when history leads to other parameters of the same view; back() instead of
- * show() when the server answers again after it did not; anew() when somebody else asks, or for another tenant: nothing
- * of what was seen before may stay.
+ * show() when the server answers again after it did not; anew(out) when somebody else asks, or for another tenant: nothing
+ * of what was seen before may stay; out: who was signed in has gone, nothing that he wrote may.
  */
 import {askAnew, base} from "./lib/ask.js";
 import {h, put, say} from "./lib/dom.js";
+import {forget} from "./lib/keep.js";
 import {settings, learn, onSettings, startShell, markView} from "./shell.js";
 
 const NAMES = ["query", "cardinality", "live", "doctor", "status", "help"];
@@ -163,6 +164,6 @@ for (const a of document.querySelectorAll("a[data-view], [rel=icon]"))
 startShell({
 	go,
 	back: () => now?.view?.back ? now.view.back() : showHere(),
-	anew: () => now?.view?.anew ? now.view.anew() : showHere(),
+	anew: (out) => (out && forget(), now?.view?.anew) ? now.view.anew(out) : showHere(),
 });
 showHere().finally(learn);

@@ -141,7 +141,7 @@ const signOut = () => {
 	say("Signed out");
 	askAnew();
 	learn();
-	app.anew();
+	app.anew(true);
 };
 
 /* ---- settings ---- */
@@ -317,7 +317,7 @@ const heard = (now) => {
 	}
 };
 
-/* hooks: go(path), back() (the server is there again), anew() (who asks has changed) */
+/* hooks: go(path), back() (the server is there again), anew(out) (who asks has changed; out: nothing that was written before may be seen) */
 export const startShell = (hooks) => {
 	app = hooks;
 	onSignIn(signIn);

@@ -39,5 +39,5 @@ def violations(page, contrast=True, others=True):
         rules["rules"] = {"color-contrast": {"enabled": False}}
     if not page.js("typeof axe === 'object'"):
         page.js(have() + ";0")
-    found = page.js("axe.run(document, {resultTypes: ['violations'], ...%s}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.target.join(' ') + ': ' + (n.failureSummary || '').split('\\n').slice(1).join(' ').trim())]))" % json.dumps(rules), timeout=60)
+    found = page.js("axe.run(document, {resultTypes: ['violations'], ...%s}).then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.target.join(' ') + ': ' + (n.failureSummary || '').split('\\n').slice(1).join(' ').trim())]))" % json.dumps(rules), timeout=300)
     return [f"{rule} ({impact}): {where}" for rule, impact, nodes in found for where in nodes]

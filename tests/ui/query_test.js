@@ -1,5 +1,6 @@
 /* The query view as a whole: what is asked, what stands in the address, panels, cancelling. The server is a stub of fetch. */
 import {equal, ok, sleep, stage, test, until} from "./tap.js";
+import {forget, history as past, remember} from "/ui/lib/keep.js";
 import {show} from "/ui/views/query.js";
 
 const asked = [];
@@ -379,6 +380,27 @@ test("what was not run is there again", async () => {
 	leave();
 	leave = () => {};
 	sessionStorage.clear();
+});
+
+test("who signs out takes along what he wrote", async () => {
+	forget();
+	let v = await open("g0.expr=up&g0.tab=1&g1.expr=down&g1.tab=1");
+	await v.idle();
+	v.type(0, "half(");
+	v = await open("g0.expr=up&g0.tab=1");
+	await v.idle();
+	remember("secret");
+	v.type(0, "typed");
+	ok(sessionStorage.getItem("kymo.draft")?.includes("half("), "something is kept of another address");
+	const n = queries().length;
+	forget();
+	v.view.anew(true);
+	await sleep(50);
+	equal([v.panels().length, v.area(0).value, v.root.querySelectorAll("tbody tr").length, location.search.includes("up"), queries().length], [1, "", 0, false, n], "nothing of it is seen, nor asked");
+	v = await open("");
+	equal([v.area(0).value, sessionStorage.getItem("kymo.draft"), past()], ["", null, []], "nor kept");
+	leave();
+	leave = () => {};
 });
 
 test("refresh waits where the server asks to", async () => {

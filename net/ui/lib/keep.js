@@ -64,4 +64,8 @@ export const remember = (query, at = Date.now()) => {
 	store("history", [{query: text, at}, ...others].slice(0, HISTORY_MOST));
 };
 
-export const forget = () => store("history", null);
+/* Nobody shall see what another has written: queries that were run, and what was not. */
+export const forget = () => {
+	store("history", null);
+	store("draft", null, TAB);
+};

@@ -199,7 +199,12 @@ export function show(root, ctx) {
 	return {
 		params: params => take(params, false),
 		back: () => panels.forEach(p => p.state.fold || p.run({again: true})),
-		anew() {
+		anew(out) {
+			if (out) {
+				panels.forEach(p => { p.text = ""; });
+				take(new URLSearchParams(), false);
+				link(true);
+			}
 			put(trouble);
 			look();
 			panels.forEach(p => p.anew());
