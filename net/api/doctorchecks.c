@@ -793,7 +793,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "sandbox", sandbox, "event=sandbox in the log says why: a kernel without Landlock (5.19, landlock among its LSMs) or seccomp, or --sandbox=off" },
 	{ "durability", durability, "--wal.sync=commit" },
 	{ "self_metrics", self_metrics, "leave --no-self-metrics out, unless another server scrapes /metrics" },
-	{ "access", access_open, "set up identities (README.md, Identities), or listen on 127.0.0.1 alone" },
+	{ "access", access_open, "set up identities (net/OPERATING.md, Identities), or listen on 127.0.0.1 alone" },
 	{ "backup", backup, "POST /api/v1/admin/tsdb/snapshot, or kymoctl backup, every day" },
 	{ "snapshots", snapshots_held, "delete those that no backup needs: GET /api/v1/admin/tsdb/snapshots lists them, DELETE /api/v1/admin/tsdb/snapshots/NAME" },
 	{ "clock", clock_doubt, "set the clock right (chronyd, systemd-timesyncd), or the clocks of the senders; it ends by itself when they agree" },

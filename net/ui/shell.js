@@ -311,7 +311,7 @@ const heard = (now) => {
 		return;		/* it may let -/ready through: what is asked next will tell */
 	if (now !== "ok") {
 		retry = setTimeout(look, RETRY_MS);
-	} else if (was !== "ok") {
+	} else if (was !== "signin") {	/* of that one question was let through: asked again all would meet it again */
 		say("The server answers again");
 		app.back();
 	}

@@ -210,6 +210,10 @@ def settled(path, text):
         return b" ".join(sorted(set(re.findall(rb'"query":"(?:[^"\\]|\\.)*"', text))))
     if path.endswith("/doctor"):  # which findings there are, not how often
         return b" ".join(sorted(set(re.findall(rb'"id":"((?:samples|writes|records)_refused)"', text))))
+    if path.endswith("/cardinality/history") and text.startswith(b'{"status":"success"'):  # moments come when they come: what no moment of the one's may have
+        data = json.loads(text)["data"]
+        counts = [n for m in data["moments"] for n in (m["series"], *(c for _, c in m["top"]), m.get("below", 0))]
+        return repr([n for n in data["names"] if "hidden" in n] + [n for n in counts if n > LIMIT]).encode()
     if path.startswith("/api/v1/export"):
         return b"".join(sorted(text.splitlines(True)))
     return VOLATILE.sub(b"", text)

@@ -241,8 +241,8 @@ for file in sorted(glob.glob(os.path.join(folder, "*.md"))):
     ok(page.count > 0, f"{name}: {page.count} commands and configurations")
     page.end()
 
-# README.md
-sections = re.split(r"^## ", open(os.path.join(SRC, "README.md")).read(), flags=re.M)[1:]
+# README.md, and what it leads to
+sections = [s for name in ("README.md", "net/SENDERS.md", "net/OPERATING.md") for s in re.split(r"^## ", open(os.path.join(SRC, name)).read(), flags=re.M)[1:]]
 page, left = Page("README"), []
 page.warm()
 page.write("ops.token", "")

@@ -143,7 +143,10 @@ const errorOf = async (r, signal) => {
 	return new AskError(r.status, type, message, at ? {line: Number(at[1]), column: Number(at[2])} : null);
 };
 
-/* A proxy before a server that is away says so with a page of its own; before one that is there it has one to sign in. */
+/*
+ * A proxy before a server that is away says so with a page of its own; before one that is there it has one to sign in.
+ * 504 is of one question that took too long for it: to call the server away, and ask all again, would never end.
+ */
 const serverState = (r) => {
 	const stopping = r.headers.get("X-Prometheus-Stopping");
 	if (r.status === 503 && stopping !== null)
@@ -152,7 +155,7 @@ const serverState = (r) => {
 		return "signin";
 	if (!/html/.test(r.headers.get("Content-Type")))
 		return "ok";
-	return r.ok || (r.status === 401 && !r.headers.get("WWW-Authenticate")) ? "signin" : [502, 503, 504].includes(r.status) ? "unreachable" : "ok";
+	return r.ok || (r.status === 401 && !r.headers.get("WWW-Authenticate")) ? "signin" : [502, 503].includes(r.status) ? "unreachable" : "ok";
 };
 
 /* What came late says little of the time; a date that is none, nothing. */
