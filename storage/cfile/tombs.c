@@ -266,23 +266,30 @@ bool tombs_hides(const struct tombs *t, uint32_t id, uint64_t rank, int64_t t_ms
 	return false;
 }
 
-bool tombs_drops(const struct tombs *t, uint32_t id, uint64_t number, int64_t t_ms)
-{
-	return tombs_drops_below(t, UINT64_MAX, id, number, t_ms);
-}
-
-bool tombs_drops_below(
-    const struct tombs *t, uint64_t rank, uint32_t id, uint64_t number, int64_t t_ms)
+/* below: of the cuts below that rank alone */
+static bool drops(
+    const struct tombs *t, const uint64_t *below, uint32_t id, uint64_t number, int64_t t_ms)
 {
 	const struct tomb_entry *e;
 	size_t n = of(t, id, &e);
 	for (size_t i = 0; i < n; i++) {
 		const struct tomb_cut *c = &t->cuts[e[i].cut];
-		if (c->rank < rank &&
+		if ((!below || c->rank < *below) &&
 		    ((c->number >= number && in_cut(c, t_ms)) || tomb_cut_is_whole(c)))
 			return true;
 	}
 	return false;
+}
+
+bool tombs_drops(const struct tombs *t, uint32_t id, uint64_t number, int64_t t_ms)
+{
+	return drops(t, NULL, id, number, t_ms);
+}
+
+bool tombs_drops_below(
+    const struct tombs *t, uint64_t rank, uint32_t id, uint64_t number, int64_t t_ms)
+{
+	return drops(t, &rank, id, number, t_ms);
 }
 
 static bool counts(const struct tomb_cut *c, uint64_t rank)
