@@ -7,7 +7,6 @@
 #include "storage/meta/postings_priv.h"
 
 #define TEXT_MAX 255u /* of a text of a list */
-#define CUT_LESS 3u   /* bytes of a character that did not fit */
 #define JOB      "job"
 #define INSTANCE "instance"
 
@@ -97,7 +96,7 @@ static void grow(struct cardgone *g)
 void cardgone_add(
     struct cardgone *g, enum cardgone_form form, const char *text, size_t len, size_t cut_at)
 {
-	bool cut = len + CUT_LESS >= cut_at;
+	bool cut = len + CARDGONE_CUT_LESS >= cut_at;
 	struct name *n = find(g, form, text, len);
 	if (n) {
 		n->cut |= cut;

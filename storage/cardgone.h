@@ -27,6 +27,7 @@ enum cardgone_form {
 	CARDGONE_NAME,  /* a metric, a label or a pair */
 	CARDGONE_TARGET /* job/instance */
 };
+#define CARDGONE_CUT_LESS 3u /* bytes of a character that did not fit */
 struct cardgone;
 struct cardgone *cardgone_create(uint64_t seed); /* secret, of tables */
 void cardgone_free(struct cardgone *g);

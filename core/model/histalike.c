@@ -3,48 +3,38 @@
 #include <string.h>
 
 #include "core/base/num.h"
+#include "core/model/histmath_priv.h"
+
+/* The next bucket that has something in it; false: none. */
+static bool full_next(struct histm_walk *w, int64_t *index, uint64_t *count)
+{
+	while (histm_walk_more(w)) {
+		*index = w->raw;
+		*count = w->s->counts[w->at].n;
+		histm_walk_skip(w);
+		if (*count)
+			return true;
+	}
+	return false;
+}
 
 static bool same_bits(double a, double b)
 {
 	return num_bits(a) == num_bits(b);
 }
 
-/* Buckets of a side that have something in them, one after another. */
-struct full {
-	const struct hist_side *side;
-	uint32_t span, in_span, at; /* of the next one; at: in counts */
-	int64_t index;
-	union hist_count count;
-};
-
-static bool full_next(struct full *f)
-{
-	while (f->span < f->side->spans_count) {
-		const struct hist_span *s = &f->side->spans[f->span];
-		if (f->in_span == s->length) {
-			f->span++;
-			f->in_span = 0;
-			continue;
-		}
-		f->index += f->in_span ? 1 : s->offset + (f->at > 0);
-		f->in_span++;
-		f->count = f->side->counts[f->at++];
-		if (f->count.n)
-			return true;
-	}
-	return false;
-}
-
 static bool side_alike(const struct hist_side *a, const struct hist_side *b)
 {
-	struct full x = { .side = a }, y = { .side = b };
+	struct histm_walk x = histm_walk(a, 0), y = histm_walk(b, 0);
 	for (;;) {
-		bool more = full_next(&x);
-		if (full_next(&y) != more)
+		int64_t x_index, y_index;
+		uint64_t x_count, y_count;
+		bool more = full_next(&x, &x_index, &x_count);
+		if (full_next(&y, &y_index, &y_count) != more)
 			return false;
 		if (!more)
 			return true;
-		if (x.index != y.index || x.count.n != y.count.n)
+		if (x_index != y_index || x_count != y_count)
 			return false;
 	}
 }

@@ -6,23 +6,6 @@
 
 #define TRIES 8u
 
-static void selector(struct buf *out, struct labels ls)
-{
-	struct label_iter it = label_iter(ls);
-	struct label l;
-	bool first = true;
-	buf_add_u8(out, '{');
-	while (label_next(&it, &l)) {
-		if (!first)
-			buf_add_u8(out, ',');
-		first = false;
-		label_quote_go(out, l.name, l.name_len);
-		buf_add_u8(out, '=');
-		label_quote_go(out, l.value, l.value_len);
-	}
-	buf_add_u8(out, '}');
-}
-
 int ctlsame_read(struct ctlsrc *src, struct labels ls, int64_t from, int64_t to, struct column *out)
 {
 	struct buf text;
@@ -35,7 +18,7 @@ int ctlsame_read(struct ctlsrc *src, struct labels ls, int64_t from, int64_t to,
 	errbuf_init(&eb);
 	buf_init(&text);
 	arena_init(&a, 1024);
-	selector(&text, ls);
+	label_text(&text, ls);
 	if (ctlsel_parse(&a, (const char *)text.data, text.len, &sel, &eb)) {
 		buf_release(&text);
 		arena_release(&a);

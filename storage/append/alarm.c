@@ -10,7 +10,6 @@
 #define BAG_MOST  1024u           /* rows of one walk */
 #define BAG_RUN   ALARM_KIND_ROWS /* of a loop, tenant and kind: those that bring most */
 #define LOG_LINES 8u              /* of one walk */
-#define CUT_LESS  3u              /* bytes of a character that did not fit */
 
 struct alarm {
 	struct alarm_env env;
@@ -355,7 +354,7 @@ static size_t example_text(
 	memcpy(to, w->label, n);
 	to[n] = '=';
 	memcpy(to + n + 1, w->examples[i], m);
-	*cut_at = (n > m ? n : m) + CUT_LESS >= WATCH_NAME - 1 ? 0 : SIZE_MAX;
+	*cut_at = (n > m ? n : m) + CARDGONE_CUT_LESS >= WATCH_NAME - 1 ? 0 : SIZE_MAX;
 	return n + 1 + m;
 }
 

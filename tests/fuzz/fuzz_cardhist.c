@@ -26,6 +26,7 @@ static void cut(const struct cardhist *h, uint32_t tenant)
 			for (uint32_t r = m->rows_at; r < m->rows_at + m->rows_count; r++) {
 				CHECK(c.rows[r].name < c.names_count);
 				CHECK(strlen(c.texts + c.names[c.rows[r].name]) < 256);
+				CHECK(r == m->rows_at || c.rows[r].value <= c.rows[r - 1].value);
 			}
 		}
 		store_card_cut_release(&c);

@@ -131,10 +131,10 @@ test("a proxy that wants somebody to sign in", async () => {
 		equal([e.name, e.type, /sign in again/.test(e.message)], ["AskError", "signin", true], "is told as such");
 	}
 	equal([states, dialogs, asked[0].redirect], [["signin", "signin", "signin"], 0, "manual"], "and is no server that is away, nor one that a token would help with");
-	const stub = window.fetch;
+	const faked = window.fetch;
 	window.fetch = real;
 	equal((await throws(() => a.ask("echo", {status: "302"}), "a redirect, as the browser has it")).type, "signin", "is one");
-	window.fetch = stub;
+	window.fetch = faked;
 	a.askAnew();
 	fresh(page(401, {"WWW-Authenticate": "Basic"}));
 	await throws(() => a.ask("x"), "one that takes name and password");

@@ -521,7 +521,8 @@ static void memory_bounded(struct storetest *s, const struct matcher *m)
 	for (; n < 39 && !e; n++)
 		e = storetest_delete(
 		    s, m, 1, base_ms + (59 - n) * step_ms, base_ms + (59 - n) * step_ms);
-	tap_ok(e == ERR_TOOBIG && n > 1, "deletion %u finds no memory for its ranges: %s", n,
+	/* chance says which of the three shards a series is in; all in one, the fifth is refused */
+	tap_ok(e == ERR_TOOBIG && n > 4, "deletion %u finds no memory for its ranges: %s", n,
 	    err_text(e));
 	team_run_on(s->store->team, 0, memory_set, &was);
 	CHECK(!storetest_flush(s) && !storetest_clean(s));

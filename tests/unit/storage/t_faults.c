@@ -429,9 +429,12 @@ int main(void)
 	uint64_t evicted = metric_sum(M_SERIES_EVICTED), merged = metric_sum(M_SEALS),
 	         retired = metric_sum(M_FILES_RETIRED);
 	struct outcome clean = run(UINT64_MAX, 1, EIO);
+	/* on a busy machine fewer leave before the end: so once more */
+	for (unsigned k = 0; k < 4 && metric_sum(M_SERIES_EVICTED) <= evicted + 4; k++)
+		clean.bad += run(UINT64_MAX, 1, EIO).bad;
 	tap_ok(!clean.bad && !clean.failed && clean.calls > 500, "without faults: %llu calls",
 	    (unsigned long long)clean.calls);
-	tap_ok(metric_sum(M_SERIES_EVICTED) > evicted && metric_sum(M_SEALS) > merged &&
+	tap_ok(metric_sum(M_SERIES_EVICTED) > evicted + 4 && metric_sum(M_SEALS) > merged + 4 &&
 	        metric_sum(M_FILES_RETIRED) > retired,
 	    "%u series left memory, %u merges, %u files retired",
 	    (unsigned)(metric_sum(M_SERIES_EVICTED) - evicted),
